@@ -1,0 +1,18 @@
+"""The Celery application. Queues: interactive (sliders), measure (one slot, wall-clock labs), batch (sweeps, housekeeping)."""
+
+from __future__ import annotations
+
+import os
+
+# One thread a process: on two busy cores two threads cost three to seven times the CPU, and forking after OpenMP has started
+# its pool hangs. Set before numpy, faiss or torch can be imported.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsd_app.settings")
+
+from celery import Celery  # noqa: E402
+
+app = Celery("loop45")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

@@ -1,0 +1,61 @@
+"""A bound on request bodies that holds before Django reads them (Django spools a body to disk before any view can object)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from django.conf import settings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def limit_body(app: App) -> App:
+    """Answers 413 with a sentence when a body is, or claims to be, larger than settings.MAX_REQUEST_BYTES."""
+
+    async def limited(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await app(scope, receive, send)
+        if _claimed(scope) > settings.MAX_REQUEST_BYTES:
+            return await _refuse(send, _claimed(scope))
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > settings.MAX_REQUEST_BYTES:
+                raise _TooLarge
+            return message
+
+        try:
+            await app(scope, counted, send)
+        except _TooLarge:
+            await _refuse(send, read)
+
+    return limited
+
+
+def _claimed(scope: Scope) -> int:
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit():
+            return int(value)
+    return 0
+
+
+async def _refuse(send: Send, size: int) -> None:
+    limit = settings.MAX_REQUEST_BYTES
+    sentence = f"The request has {size / 2**20:,.0f} MB or more; at most {limit / 2**20:,.0f} MB are accepted. Nothing was stored."
+    body = json.dumps({"detail": sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 413, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,14 @@
+"""URLs: each app brings its own file and is mounted here."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("mlsd_app.catalog.urls")),
+    path("", include("mlsd_app.runs.urls")),
+    path("account/", include("mlsd_app.accounts.urls")),
+    path("api/", include("mlsd_app.api.urls")),
+    path("staff/", admin.site.urls),
+]
