@@ -13,6 +13,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mlsd_app.settings")
 
 from celery import Celery  # noqa: E402
 
+from mlsd_app.core.presence import Presence  # noqa: E402
+
 app = Celery("loop45")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["consumer"].add(Presence)

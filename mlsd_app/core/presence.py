@@ -1,0 +1,68 @@
+"""Which queues have a living worker.
+
+Every worker that is connected and consuming refreshes one Redis key a queue; the key expires when nobody does. A worker that lost
+its broker, hangs or was killed therefore vanishes within `TTL_S`, without anyone having to say goodbye.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any
+
+from celery import bootsteps
+from django.conf import settings
+from redis import Redis
+from redis.exceptions import RedisError
+
+QUEUES = ("interactive", "measure", "batch")
+TTL_S = 4
+REFRESH_S = 1.0
+_PREFIX = "loop45:worker:"
+
+
+def queue_alive(client: Redis, queue: str) -> bool:
+    """Whether a worker consumes `queue`; raises redis.exceptions.RedisError when Redis cannot be asked."""
+    return bool(client.exists(_PREFIX + queue))
+
+
+def alive_queues(client: Redis) -> set[str]:
+    """Those of `QUEUES` that have a worker, asked in one round trip; raises like `queue_alive`."""
+    values: Any = client.mget([_PREFIX + queue for queue in QUEUES])
+    return {queue for queue, worker in zip(QUEUES, values, strict=True) if worker is not None}
+
+
+def announce(client: Redis, queues: list[str], worker: str) -> None:
+    """Says for the next `TTL_S` seconds that `worker` consumes `queues`."""
+    pipeline = client.pipeline(transaction=False)
+    for queue in queues:
+        pipeline.set(_PREFIX + queue, worker, ex=TTL_S)
+    pipeline.execute()
+
+
+class Presence(bootsteps.StartStopStep):
+    """Celery consumer step: starts whenever the worker has (again) connected to its broker, stops when it has lost it."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **options: Any) -> None:
+        super().__init__(consumer, **options)
+        self._client = Redis.from_url(settings.REDIS_URL, socket_timeout=1, socket_connect_timeout=1)
+        self._worker = f"{socket.gethostname()}-{os.getpid()}"
+        self._timer: Any = None
+
+    def start(self, consumer: Any) -> None:
+        queues = list(consumer.app.amqp.queues.consume_from)
+        self._refresh(queues)
+        self._timer = consumer.timer.call_repeatedly(REFRESH_S, self._refresh, (queues,))
+
+    def stop(self, consumer: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _refresh(self, queues: list[str]) -> None:
+        try:
+            announce(self._client, queues, self._worker)
+        except RedisError:
+            self._client.close()  # the consumer notices the loss itself and reconnects; until then the queue counts as unattended
