@@ -33,7 +33,9 @@ DEBUG = False  # a run of the site never shows tracebacks to users; tests and lo
 SECRET_KEY = os.environ.get("LOOP45_SECRET_KEY", "" if PRODUCTION else "development-only-secret-key-never-used-in-production-0000")
 if not SECRET_KEY:
     raise ImproperlyConfigured("LOOP45_SECRET_KEY is not set; production needs a secret of at least 50 random characters.")
-ALLOWED_HOSTS = [host for host in os.environ.get("LOOP45_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver").split(",") if host]
+ALLOWED_HOSTS = [
+    host for host in os.environ.get("LOOP45_HOSTS", "" if PRODUCTION else "localhost,127.0.0.1,[::1],testserver").split(",") if host
+]
 if PRODUCTION and not ALLOWED_HOSTS:
     raise ImproperlyConfigured("LOOP45_HOSTS is not set; production needs the host names it answers to, separated by commas.")
 
@@ -125,6 +127,10 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE_FILENAME = str(VAR_DIR / "beat-schedule")
 CELERY_TIMEZONE = "UTC"
+CELERY_BEAT_SCHEDULE = {
+    "reap": {"task": "runs.reap", "schedule": 10.0, "options": {"expires": 10}},
+    "prune": {"task": "runs.prune", "schedule": 600.0, "options": {"expires": 600}},
+}
 
 # --- people ------------------------------------------------------------------------------------------------------------
 
@@ -152,7 +158,9 @@ WHITENOISE_AUTOREFRESH = not PRODUCTION
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": VAR_DIR / "files"}},
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage" if PRODUCTION else "django.contrib.staticfiles.storage.StaticFilesStorage"
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
 PROBLEMS_DIR = BASE_DIR / "problems"
@@ -160,6 +168,7 @@ ASSETS_DIR = VAR_DIR / "assets"
 UPLOADS_DIR = VAR_DIR / "uploads"
 FILE_UPLOAD_TEMP_DIR = VAR_DIR / "tmp"
 FILE_UPLOAD_TEMP_DIR.mkdir(exist_ok=True)
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.TemporaryFileUploadHandler"]  # checks read files, never memory
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 2**20  # of a request without its files
 MAX_REQUEST_BYTES = 1100 * 2**20  # of any request: two files of 512 MB and their form
 

@@ -60,7 +60,9 @@ def line_figure(key: str, title: str, summary: str, series: Sequence[Series], x:
     return _figure(key, title, summary, [_scatter(item) for item in series], x, y)
 
 
-def bar_figure(key: str, title: str, summary: str, series: Sequence[Series], x: Axis, y: Axis, *, stacked: bool = False, horizontal: bool = False) -> Figure:
+def bar_figure(
+    key: str, title: str, summary: str, series: Sequence[Series], x: Axis, y: Axis, *, stacked: bool = False, horizontal: bool = False
+) -> Figure:
     """Bars a category (x); `stacked` piles the series up. Horizontal bars take the categories from x as well."""
     bars = [_bar(item, horizontal) for item in series]
     figure = _figure(key, title, summary, bars, y if horizontal else x, x if horizontal else y)
@@ -81,7 +83,9 @@ def histogram_figure(key: str, title: str, summary: str, edges: Sequence[float],
 def with_line(figure: Figure, *, label: str, x: float | None = None, y: float | None = None) -> Figure:
     """The figure with a dashed grey reference line at x or y (a target, a budget, the chosen setting)."""
     axis: dict[str, Any] = {"type": "line", "line": {"color": TRUTH, "dash": "dash", "width": 1}}
-    place = {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"} if x is not None else {"y0": y, "y1": y, "x0": 0, "x1": 1, "xref": "paper"}
+    place = (
+        {"x0": x, "x1": x, "y0": 0, "y1": 1, "yref": "paper"} if x is not None else {"y0": y, "y1": y, "x0": 0, "x1": 1, "xref": "paper"}
+    )
     shapes = figure.plot["layout"].setdefault("shapes", [])
     shapes.append({**axis, **place, "label": {"text": label, "textposition": "end", "font": {"size": 11}}})
     return figure
@@ -100,13 +104,27 @@ def _scatter(item: Series) -> dict[str, Any]:
     if item.low is not None and item.high is not None:
         above = [high - y for high, y in zip(item.high, item.y, strict=True)]
         below = [y - low for low, y in zip(item.low, item.y, strict=True)]
-        trace["error_y"] = {"type": "data", "symmetric": False, "array": rounded(above), "arrayminus": rounded(below), "color": item.ink, "thickness": 1}
+        trace["error_y"] = {
+            "type": "data",
+            "symmetric": False,
+            "array": rounded(above),
+            "arrayminus": rounded(below),
+            "color": item.ink,
+            "thickness": 1,
+        }
     return trace
 
 
 def _bar(item: Series, horizontal: bool) -> dict[str, Any]:
     x, y = (item.y, item.x) if horizontal else (item.x, item.y)
-    trace: dict[str, Any] = {"type": "bar", "name": item.name, "x": rounded(x), "y": rounded(y), "marker": {"color": item.ink}, "orientation": "h" if horizontal else "v"}
+    trace: dict[str, Any] = {
+        "type": "bar",
+        "name": item.name,
+        "x": rounded(x),
+        "y": rounded(y),
+        "marker": {"color": item.ink},
+        "orientation": "h" if horizontal else "v",
+    }
     if item.text is not None:
         trace |= {"text": list(item.text), "textposition": "auto"}
     return trace

@@ -17,7 +17,12 @@ _NOT_PROBLEMS = {"engines"}
 @cache
 def labs() -> dict[tuple[str, str], type[Lab]]:
     """Every lab by (problem, lab slug), in alphabetical order."""
-    return {(problem, module.__name__.rpartition(".")[2]): lab for problem in problems() for module in _modules(problem) if (lab := _lab_in(module, problem))}
+    return {
+        (problem, module.__name__.rpartition(".")[2]): lab
+        for problem in problems()
+        for module in _modules(problem)
+        if (lab := _lab_in(module, problem))
+    }
 
 
 def problems() -> list[str]:
@@ -46,7 +51,11 @@ def _modules(problem: str) -> list[ModuleType]:
 
 def _lab_in(module: ModuleType, problem: str) -> type[Lab] | None:
     """The one Lab subclass defined in the module, named by its place; None for a helper module."""
-    found = [value for value in vars(module).values() if isinstance(value, type) and issubclass(value, Lab) and value.__module__ == module.__name__]
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type) and issubclass(value, Lab) and value.__module__ == module.__name__
+    ]
     if len(found) > 1:
         raise TypeError(f"{module.__name__} defines {len(found)} labs; one module holds one lab")
     if not found:

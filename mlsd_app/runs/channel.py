@@ -1,0 +1,91 @@
+"""The Redis side of a run: its event stream, its flags, its leases. Everything here may vanish; the database keeps the truth.
+
+run:<id>          stream of events, oldest dropped beyond MAX_EVENTS
+run:<id>:cancel   somebody asked the run to stop
+run:<id>:alive    lease of the worker that runs it; gone = the worker is gone
+run:<id>:watched  lease of whoever looks at it; gone = nobody does
+slot:<user>:<s>   newest run of one browser tab
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import redis
+import redis.asyncio
+from django.conf import settings
+
+MAX_EVENTS = 1000
+KEEP_S = 900
+ALIVE_S = 3
+WATCHED_S = 6
+TERMINAL = frozenset({"done", "failed", "cancelled", "lost", "expired"})
+
+
+def connection() -> redis.Redis:
+    """This process's client; one is made anew after a fork."""
+    return _connection(os.getpid())
+
+
+@cache
+def _connection(pid: int) -> redis.Redis:
+    return redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=2, decode_responses=True)
+
+
+def async_connection() -> redis.asyncio.Redis:
+    """A client of its own for one event stream; close it with `aclose`."""
+    return redis.asyncio.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=5, decode_responses=True)
+
+
+def stream_key(run_id: UUID | str) -> str:
+    return f"run:{run_id}"
+
+
+def cancel_key(run_id: UUID | str) -> str:
+    return f"run:{run_id}:cancel"
+
+
+def alive_key(run_id: UUID | str) -> str:
+    return f"run:{run_id}:alive"
+
+
+def watched_key(run_id: UUID | str) -> str:
+    return f"run:{run_id}:watched"
+
+
+def emit(client: redis.Redis, run_id: UUID | str, kind: str, data: dict[str, Any]) -> None:
+    """Appends one event; raises redis.RedisError when it cannot."""
+    pipe = client.pipeline(transaction=False)
+    pipe.xadd(stream_key(run_id), {"kind": kind, "data": json.dumps(data, separators=(",", ":"))}, maxlen=MAX_EVENTS, approximate=True)
+    pipe.expire(stream_key(run_id), KEEP_S)
+    pipe.execute()
+
+
+def request_cancel(client: redis.Redis, run_id: UUID | str) -> None:
+    client.set(cancel_key(run_id), "1", ex=KEEP_S)
+
+
+def take_slot(client: redis.Redis, user_id: int, slot: str, run_id: UUID) -> str | None:
+    """Makes `run_id` the newest run of the tab and returns the one it replaces, whose cancellation is requested here."""
+    previous = client.set(f"slot:{user_id}:{slot}", str(run_id), ex=KEEP_S, get=True)
+    if previous and previous != str(run_id):
+        request_cancel(client, str(previous))
+        return str(previous)
+    return None
+
+
+def count_start(client: redis.Redis, user_id: int, minute: int) -> int:
+    """How many runs the user has started in this minute, this one included."""
+    pipe = client.pipeline(transaction=False)
+    pipe.incr(f"starts:{user_id}:{minute}")
+    pipe.expire(f"starts:{user_id}:{minute}", 120)
+    return int(pipe.execute()[0])
+
+
+def waiting(client: redis.Redis, queue: str) -> int:
+    """Tasks in the queue at interactive priority."""
+    return int(client.llen(queue))
