@@ -69,7 +69,7 @@ def _run_to_an_end(run: Run, line: Line) -> None:
         _close(run, line, RunState.CANCELLED, "cancelled", "Cancelled.")
     except InvalidInput as error:
         _close(run, line, RunState.FAILED, "failed", error.message)
-    except Exception:  # noqa: BLE001 - the edge of the process: the user is told, the log has the traceback
+    except Exception:
         logger.exception("run %s of %s/%s failed", run.pk, run.problem, run.lab)
         _close(run, line, RunState.FAILED, "failed", FAILED)
     else:
