@@ -1,0 +1,142 @@
+// Figures on the page: Plotly in the page's colours, a sentence for those who cannot see it, and the numbers behind it.
+
+import { numbersTable } from "./numbers.js";
+
+let loading = null;
+
+/** The Plotly bundle, fetched when the first figure needs it. */
+export function loadPlotly(url) {
+  loading ??= new Promise((resolve, reject) => {
+    const script = document.createElement("script");
+    script.src = url;
+    script.onload = () => resolve(window.Plotly);
+    script.onerror = () => {
+      loading = null;
+      reject(new Error("The chart library could not be loaded; reload the page."));
+    };
+    document.head.append(script);
+  });
+  return loading;
+}
+
+const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
+const coarsePointer = window.matchMedia("(pointer: coarse)");
+const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
+const MODE_BAR = ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"];
+
+/** Colours of the page as CSS has them now. */
+function theme() {
+  const style = getComputedStyle(document.documentElement);
+  const read = (name) => style.getPropertyValue(name).trim();
+  return { text: read("--plot-text"), quiet: read("--plot-quiet"), grid: read("--plot-grid"), surface: read("--plot-surface"), font: read("--plot-font") };
+}
+
+function themedAxis(axis, { quiet, grid }) {
+  const title = { ...axis.title, font: { size: 12, color: quiet }, standoff: 8 };
+  return { gridcolor: grid, linecolor: grid, zerolinecolor: grid, tickfont: { color: quiet, size: 11 }, automargin: true, ...axis, title };
+}
+
+/** The figure's layout in the page's colours; the lab decides axes, shapes and bar modes. */
+function themedLayout(layout, key) {
+  const colours = theme();
+  const axes = Object.fromEntries(Object.entries(layout).filter(([name]) => /^[xy]axis\d*$/.test(name)).map(([name, axis]) => [name, themedAxis(axis, colours)]));
+  const legend = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", font: { size: 12, color: colours.text }, ...layout.legend };
+  return {
+    hovermode: "closest",
+    margin: { l: 12, r: 16, t: layout.showlegend ? 36 : 12, b: 12 },
+    ...layout,
+    ...axes,
+    legend,
+    autosize: true,
+    dragmode: coarsePointer.matches ? false : "zoom",
+    font: { family: colours.font, size: 12, color: colours.text },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    hoverlabel: { bgcolor: colours.surface, bordercolor: colours.grid, font: { family: colours.font, color: colours.text }, align: "left" },
+    transition: { duration: reducedMotion.matches ? 0 : layout.transition?.duration ?? 0 },
+    uirevision: key,
+  };
+}
+
+const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: MODE_BAR, scrollZoom: false };
+
+/** A place on the page that holds figures by key, in the order in which they first came. */
+export class FigureBoard {
+  #shown = new Map();
+  #queued = new Map();
+  #drawing = null;
+
+  constructor(root, { plotlyUrl, onDraw = () => {} }) {
+    this.root = root;
+    this.plotlyUrl = plotlyUrl;
+    this.onDraw = onDraw;
+    const retheme = () => this.show([...this.#shown.values()].map((item) => item.figure));
+    darkScheme.addEventListener("change", retheme);
+    new MutationObserver(retheme).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  }
+
+  /** Draws each figure at the next animation frame; of several versions of one only the newest. */
+  show(figures) {
+    for (const figure of figures) this.#queued.set(figure.key, figure);
+    if (figures.length) this.#drawing ??= this.#drawSoon();
+    return this.#drawing ?? Promise.resolve();
+  }
+
+  /** The final set of figures: others go. */
+  settle(figures) {
+    const kept = new Set(figures.map((figure) => figure.key));
+    for (const [key, item] of this.#shown) {
+      if (!kept.has(key)) this.#remove(key, item);
+    }
+    return this.show(figures);
+  }
+
+  /** Old figures stay, dimmed, while new ones are on their way. */
+  set stale(value) {
+    this.root.classList.toggle("is-stale", value);
+  }
+
+  async #drawSoon() {
+    const plotly = await loadPlotly(this.plotlyUrl);
+    await new Promise((resolve) => requestAnimationFrame(resolve));
+    const figures = [...this.#queued.values()];
+    this.#queued.clear();
+    this.#drawing = null;
+    this.root.querySelectorAll("[data-placeholder]").forEach((node) => node.remove());
+    for (const figure of figures) await this.#draw(plotly, figure);
+    this.onDraw();
+  }
+
+  async #draw(plotly, figure) {
+    const item = this.#shown.get(figure.key) ?? this.#make(figure.key);
+    item.figure = figure;
+    item.title.textContent = figure.title;
+    item.summary.textContent = figure.summary;
+    item.node.dataset.drawn = String(Number(item.node.dataset.drawn || 0) + 1);
+    const { data, layout } = structuredClone(figure.plot); // react compares by identity, so arrays must be new ones
+    await plotly.react(item.plot, data, themedLayout(layout, figure.key), CONFIG);
+    item.plot.querySelector("svg.main-svg")?.setAttribute("aria-hidden", "true");
+    if (item.numbers.open) fillNumbers(item);
+  }
+
+  #make(key) {
+    const node = document.getElementById("figure-template").content.firstElementChild.cloneNode(true);
+    const find = (name) => node.querySelector(`[data-part=${name}]`);
+    const item = { node, title: find("title"), plot: find("plot"), summary: find("summary"), numbers: find("numbers") };
+    node.dataset.figure = key;
+    item.numbers.addEventListener("toggle", () => item.numbers.open && fillNumbers(item));
+    this.root.append(node);
+    this.#shown.set(key, item);
+    return item;
+  }
+
+  #remove(key, item) {
+    window.Plotly?.purge(item.plot);
+    item.node.remove();
+    this.#shown.delete(key);
+  }
+}
+
+function fillNumbers(item) {
+  item.numbers.querySelector("[data-part=table]").replaceChildren(numbersTable(item.figure));
+}
