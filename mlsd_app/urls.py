@@ -5,10 +5,13 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path
 
+from mlsd_app.core.views import healthz
+
 urlpatterns = [
     path("", include("mlsd_app.catalog.urls")),
     path("", include("mlsd_app.runs.urls")),
     path("account/", include("mlsd_app.accounts.urls")),
     path("api/", include("mlsd_app.api.urls")),
+    path("healthz", healthz, name="healthz"),
     path("staff/", admin.site.urls),
 ]
