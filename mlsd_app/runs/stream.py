@@ -64,7 +64,7 @@ async def watch(run_id: UUID, last_id: str = "0") -> AsyncIterator[Event]:
 async def _next_events(client: redis.asyncio.Redis, run_id: UUID, position: str) -> list[Event]:
     try:
         await client.set(channel.watched_key(run_id), "1", ex=channel.WATCHED_S)
-        found = await client.xread({channel.stream_key(run_id): position}, count=50, block=BLOCK_MS)
+        found: Any = await client.xread({channel.stream_key(run_id): position}, count=50, block=BLOCK_MS)
     except redis.RedisError as error:
         logger.warning("run %s: stream not readable: %s", run_id, error)
         await asyncio.sleep(OUTAGE_POLL_S)

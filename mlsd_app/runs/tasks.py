@@ -36,7 +36,7 @@ PROGRESS_EVERY_S = 0.05
 FAILED = "The lab stopped with an error of its own. It has been logged; run it again or change a parameter."
 
 
-@worker_process_init.connect  # type: ignore[untyped-decorator]
+@worker_process_init.connect
 def warm_up(**_: Any) -> None:
     """Imports every lab before the first run needs one."""
     labs()
@@ -47,7 +47,7 @@ def assets() -> CachedAssets:
     return CachedAssets(settings.ASSETS_DIR)
 
 
-@shared_task(name="runs.run")  # type: ignore[untyped-decorator]
+@shared_task(name="runs.run")
 def run_lab_task(run_id: str, attended: bool = False) -> None:
     run = Run.objects.select_related("dataset", "user").get(pk=run_id)
     if not run.active:
@@ -143,13 +143,13 @@ class Line:
                 return
 
 
-@shared_task(name="runs.reap")  # type: ignore[untyped-decorator]
+@shared_task(name="runs.reap")
 def reap_task() -> None:
     """Ends runs whose worker or queue place is gone and that nobody watches."""
     upkeep.runs_reap()
 
 
-@shared_task(name="runs.prune")  # type: ignore[untyped-decorator]
+@shared_task(name="runs.prune")
 def prune_task() -> None:
     """Deletes what no history needs: ended runs without a result, orphaned results and files."""
     upkeep.runs_prune()

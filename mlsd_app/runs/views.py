@@ -9,7 +9,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from mlsd_app.accounts.models import User
 from mlsd_app.accounts.services import ensure_user
+from mlsd_app.core.content import problem_title
 from mlsd_app.runs import present, selectors
 from mlsd_app.runs.forms import LabForm, params_from_query, query_of, unknown_keys
 from mlsd_app.runs.models import Dataset, Run, RunState
@@ -67,7 +68,7 @@ def dataset_from(request: HttpRequest, query: QueryDict, lab: type[Lab]) -> Data
 @require_GET
 def labs(request: HttpRequest) -> HttpResponse:
     groups = [(problem, labs_of(problem)) for problem in problems()]
-    return render(request, "runs/labs.html", {"groups": [(present.problem_title(problem), found) for problem, found in groups if found]})
+    return render(request, "runs/labs.html", {"groups": [(problem_title(problem), found) for problem, found in groups if found]})
 
 
 @require_GET
@@ -112,7 +113,7 @@ def _lab_page(
 ) -> HttpResponse:
     context = {
         "lab": found,
-        "problem_title": present.problem_title(found.problem),
+        "problem_title": problem_title(found.problem),
         "form": form,
         "run": run,
         "presets": present.presets(found),
@@ -156,7 +157,7 @@ def own_run(request: HttpRequest, run_id: UUID) -> Run:
 
 
 @require_POST
-async def start(request: HttpRequest, problem: str, slug: str) -> HttpResponse:
+async def start(request: HttpRequest, problem: str, slug: str) -> HttpResponseBase:
     """Starts a run and answers with its events; 422, 429 or 503 with sentences when it cannot."""
     begun = await sync_to_async(_begin)(request, problem, slug)
     if isinstance(begun, HttpResponse):
@@ -189,7 +190,7 @@ def _start_from(request: HttpRequest, found: type[Lab]) -> Run:
 
 
 @require_GET
-async def events(request: HttpRequest, run_id: UUID) -> HttpResponse:
+async def events(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     """Goes on with a run's events after the one named by Last-Event-ID."""
     found = await sync_to_async(own_run)(request, run_id)
     last_id = request.headers.get("Last-Event-ID", "0")
