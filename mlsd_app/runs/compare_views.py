@@ -77,22 +77,25 @@ def _axes(
 
 @require_POST
 def sweep_start(request: HttpRequest, problem: str, slug: str) -> HttpResponse:
-    """Starts a sweep over `field` from `low` to `high`; the fragment polls until it has ended."""
+    """Starts a sweep over `sweep-field` from `sweep-low` to `sweep-high`; the fragment is polled until it has ended.
+
+    The hyphen keeps these keys apart from the lab's parameters, one of which may well be called "scale".
+    """
     found = lab_or_404(problem, slug)
     try:
         over = sweeps.sweep_values(
             lab=found,
-            field=request.POST.get("field", ""),
+            field=request.POST.get("sweep-field", ""),
             low=_number(request, "low"),
             high=_number(request, "high"),
             points=int(_number(request, "points")),
-            scale=request.POST.get("scale", "linear"),
+            scale=request.POST.get("sweep-scale", "linear"),
         )
         made = sweeps.sweep_start(
             user=ensure_user(request=request),
             lab=found,
             values=params_from_query(found, request.POST),
-            field=request.POST.get("field", ""),
+            field=request.POST.get("sweep-field", ""),
             over=over,
             dataset=dataset_from(request, request.POST, found),
             seed=seed_from(request.POST),
@@ -105,7 +108,7 @@ def sweep_start(request: HttpRequest, problem: str, slug: str) -> HttpResponse:
 
 
 def _number(request: HttpRequest, key: str) -> float:
-    text = request.POST.get(key, "")
+    text = request.POST.get(f"sweep-{key}", "")
     try:
         value = float(text)
     except ValueError:

@@ -1,7 +1,7 @@
 // The parameter form: sliders beside number boxes, fields that depend on others, errors, and the page's address.
 
 export class ParamForm {
-  /** onTweak(kind): "live" while a slider moves, "settled" for everything else. */
+  /** onTweak(kind): "typing" while a box is typed into, "settled" for everything else. */
   constructor(element, onTweak) {
     this.element = element;
     this.fields = [...element.querySelectorAll("[data-field]")].map((node) => new Field(node));
@@ -18,7 +18,7 @@ export class ParamForm {
     if (!field) return;
     field.follow(event.target);
     this.showDependent();
-    onTweak(event.target.type === "range" ? "live" : "settled");
+    onTweak(event.target.matches("[type=number], [type=text], textarea") ? "typing" : "settled");
   }
 
   /** Shows the fields whose conditions hold. Hidden ones keep their values and are sent all the same. */
@@ -45,6 +45,11 @@ export class ParamForm {
     for (const field of this.fields) field.values = values[field.name] ?? field.defaults;
     this.clearErrors();
     this.showDependent();
+  }
+
+  /** Whether the form stands as `apply(values)` would leave it. */
+  matches(values) {
+    return this.fields.every((field) => field.equals(values[field.name] ?? field.defaults));
   }
 
   /** Puts each sentence beside its field and returns those that have no field. */
@@ -93,8 +98,12 @@ class Field {
   }
 
   get isDefault() {
-    if (this.kind === "number" && this.values[0] !== "" && this.defaults[0] !== "") return Number(this.values[0]) === Number(this.defaults[0]);
-    return JSON.stringify([...this.values].sort()) === JSON.stringify([...this.defaults].sort());
+    return this.equals(this.defaults);
+  }
+
+  equals(wanted) {
+    if (this.kind === "number" && this.values[0] !== "" && wanted[0] !== "") return Number(this.values[0]) === Number(wanted[0]);
+    return JSON.stringify([...this.values].sort()) === JSON.stringify([...wanted].sort());
   }
 
   shownFor(values) {

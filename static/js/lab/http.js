@@ -18,12 +18,16 @@ export class Refusal extends Error {
 export const OFFLINE = "The site cannot be reached. Your settings stay as they are; run again when the connection is back.";
 const BROKEN = "The site answered with an error. It has been logged; run it again or change a parameter.";
 
-/** POST of form-encoded `body`; the Response when it is a success, otherwise a Refusal is thrown. */
+/** POST of form-encoded `body`; the Response when it is a success or a fragment that says what is wrong, otherwise a Refusal is thrown. */
 export async function post(url, body, { signal } = {}) {
   let response = await send(url, body, signal);
   if (response.status === 403) response = await send(url, body, signal); // the token changed while the request was on its way
-  if (!response.ok) throw await refusalOf(response);
+  if (!response.ok && !explains(response)) throw await refusalOf(response);
   return response;
+}
+
+function explains(response) {
+  return [422, 429, 503].includes(response.status) && (response.headers.get("Content-Type") || "").startsWith("text/html");
 }
 
 async function send(url, body, signal) {
