@@ -1,0 +1,66 @@
+"""Fixtures and markers for all tests.
+
+Markers are put on by what a test asks for, so that nobody has to think of them: a browser makes it `e2e`, the live site makes it
+`live`, the test database makes it `database`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import TransactionTestCase, override_settings
+
+from tests.live import LiveSite, running_site
+
+BROWSER_FIXTURES = {"browser", "browser_context", "page"}
+DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for marker in _markers_of(item):
+            item.add_marker(marker)
+    # Playwright's sync API leaves an event loop running in the thread, under which Django refuses to use the database.
+    # The tests that use it therefore come last.
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
+def _markers_of(item: pytest.Item) -> list[str]:
+    fixtures = set(getattr(item, "fixturenames", ()))
+    if fixtures & BROWSER_FIXTURES:
+        return ["e2e"]
+    if "live_site" in fixtures:
+        return ["live"]
+    return ["database"] if _uses_database(item, fixtures) else []
+
+
+def _uses_database(item: pytest.Item, fixtures: set[str]) -> bool:
+    case: Any = getattr(item, "cls", None)
+    is_django_case = isinstance(case, type) and issubclass(case, TransactionTestCase)
+    return is_django_case or item.get_closest_marker("django_db") is not None or bool(fixtures & DATABASE_FIXTURES)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """What tests write goes to a temporary folder, and no test reaches the Redis of a site that runs from this checkout."""
+    var = tmp_path_factory.mktemp("var")
+    folders = {"VAR_DIR": var, "ASSETS_DIR": var / "assets", "UPLOADS_DIR": var / "uploads", "STATIC_ROOT": var / "static"}
+    nowhere = var / "no-redis.sock"
+    with override_settings(**folders, REDIS_URL=f"unix://{nowhere}?db=0", CELERY_BROKER_URL=f"redis+socket://{nowhere}"):
+        yield var
+
+
+@pytest.fixture(scope="session")
+def session_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveSite]:
+    with running_site(tmp_path_factory.mktemp("site")) as site:
+        yield site
+
+
+@pytest.fixture
+def live_site(session_site: LiveSite) -> LiveSite:
+    """The running site of this test session, with every process up whatever the test before did to it."""
+    session_site.wait_until_ready()
+    return session_site

@@ -1,0 +1,132 @@
+"""The whole site as its users get it: `manage.py up` in a var folder of its own, with its Redis, database, web server and workers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+import xmlrpc.client
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from supervisor.xmlrpc import SupervisorTransport
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_WITHIN_S = 120.0
+_OURS = ("LOOP45_", "DATABASE_URL", "REDIS_URL")
+
+
+class LiveSite:
+    """A running site. Processes go by their names in the Procfile: "web", "redis", "worker-measure", ..."""
+
+    def __init__(self, var: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+        self.var, self.port, self.process = var, port, process
+        self.url = f"http://127.0.0.1:{port}"
+        self.redis_url = f"unix://{var / 'redis.sock'}?db=0"
+
+    @property
+    def output(self) -> str:
+        """What `up` has printed so far."""
+        return (self.var / "up.out").read_text()
+
+    def health(self) -> dict[str, Any]:
+        """What /healthz says; {} while the web server does not answer."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as answer:
+                found: dict[str, Any] = json.load(answer)
+                return found
+        except (OSError, http.client.HTTPException):
+            return {}
+
+    def wait_until(self, met: Callable[[dict[str, Any]], bool], timeout_s: float = 60.0) -> None:
+        """Waits for a health that meets `met`; TimeoutError names the last one seen."""
+        wait_until(lambda: met(self.health()), timeout_s, lambda: f"the site's health is {self.health()}\n{self.output}")
+
+    def wait_until_ready(self, timeout_s: float = READY_WITHIN_S) -> None:
+        self.wait_until(lambda health: health.get("status") == "ok", timeout_s)
+
+    def pid(self, name: str) -> int:
+        """Process id of a process; 0 while it is down."""
+        return int(self._info(name)["pid"])
+
+    def kill(self, name: str, with_signal: int = signal.SIGKILL) -> None:
+        """Kills a process; supervisor starts it again."""
+        os.kill(self.pid(name), with_signal)
+
+    def stop(self, name: str) -> None:
+        """Stops a process for good, until `start`; waits until it is down."""
+        self._supervisor().supervisor.stopProcess(_full_name(name))
+
+    def start(self, name: str) -> None:
+        self._supervisor().supervisor.startProcess(_full_name(name))
+
+    def restart(self, name: str) -> None:
+        self.stop(name)
+        self.start(name)
+
+    def manage(self, *arguments: str) -> str:
+        """Runs `manage.py` against the site's database; what it prints."""
+        environment = site_environment(self.var, self.port)
+        command = [sys.executable, "manage.py", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+
+    def _supervisor(self) -> Any:
+        transport = SupervisorTransport(None, None, f"unix://{self.var / 'supervisor.sock'}")
+        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+
+    def _info(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._supervisor().supervisor.getProcessInfo(_full_name(name))
+        return found
+
+
+def _full_name(name: str) -> str:
+    return name if name == "redis" else f"site:{name}"
+
+
+def wait_until(met: Callable[[], bool], timeout_s: float, describe: Callable[[], str]) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not met():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {timeout_s:.0f} s {describe()}")
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def site_environment(var: Path, port: int, **extra: str) -> dict[str, str]:
+    """The environment of a site of its own: nothing of the caller's Loop45 settings, database or Redis reaches it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return {**inherited, "LOOP45_VAR": str(var), "LOOP45_PORT": str(port), **extra}
+
+
+@contextmanager
+def running_site(var: Path, **extra: str) -> Iterator[LiveSite]:
+    """A site in `var` (environment variables in `extra`), ready; it is stopped in the end."""
+    var.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    with (var / "up.out").open("wb") as output:
+        command = [sys.executable, "manage.py", "up"]
+        environment = site_environment(var, port, **extra)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+    site = LiveSite(var, port, process)
+    try:
+        wait_until(lambda: "Stop: Ctrl-C" in site.output or process.poll() is not None, READY_WITHIN_S, lambda: site.output)
+        if process.poll() is not None:
+            raise RuntimeError(f"`manage.py up` ended with code {process.returncode}:\n{site.output}")
+        site.wait_until_ready()
+        yield site
+    finally:
+        process.terminate()
+        process.wait(timeout=60)
