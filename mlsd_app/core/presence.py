@@ -21,14 +21,19 @@ REFRESH_S = 1.0
 _PREFIX = "loop45:worker:"
 
 
+def presence_key(queue: str) -> str:
+    """The key that exists while a worker consumes `queue`."""
+    return _PREFIX + queue
+
+
 def queue_alive(client: Redis, queue: str) -> bool:
     """Whether a worker consumes `queue`; raises redis.exceptions.RedisError when Redis cannot be asked."""
-    return bool(client.exists(_PREFIX + queue))
+    return bool(client.exists(presence_key(queue)))
 
 
 def alive_queues(client: Redis) -> set[str]:
     """Those of `QUEUES` that have a worker, asked in one round trip; raises like `queue_alive`."""
-    values: Any = client.mget([_PREFIX + queue for queue in QUEUES])
+    values: Any = client.mget([presence_key(queue) for queue in QUEUES])
     return {queue for queue, worker in zip(QUEUES, values, strict=True) if worker is not None}
 
 
@@ -36,7 +41,7 @@ def announce(client: Redis, queues: list[str], worker: str) -> None:
     """Says for the next `TTL_S` seconds that `worker` consumes `queues`."""
     pipeline = client.pipeline(transaction=False)
     for queue in queues:
-        pipeline.set(_PREFIX + queue, worker, ex=TTL_S)
+        pipeline.set(presence_key(queue), worker, ex=TTL_S)
     pipeline.execute()
 
 

@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 import os
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import redis
 import redis.asyncio
 from django.conf import settings
+
+from mlsd_app.core.presence import presence_key
 
 MAX_EVENTS = 1000
 KEEP_S = 900
@@ -69,23 +71,27 @@ def request_cancel(client: redis.Redis, run_id: UUID | str) -> None:
     client.set(cancel_key(run_id), "1", ex=KEEP_S)
 
 
-def take_slot(client: redis.Redis, user_id: int, slot: str, run_id: UUID) -> str | None:
-    """Makes `run_id` the newest run of the tab and returns the one it replaces, whose cancellation is requested here."""
+def take_slot(client: redis.Redis, user_id: int, slot: str, run_id: UUID) -> None:
+    """Makes `run_id` the newest run of the tab and asks the one it replaces to stop."""
     previous = client.set(f"slot:{user_id}:{slot}", str(run_id), ex=KEEP_S, get=True)
     if previous and previous != str(run_id):
         request_cancel(client, str(previous))
-        return str(previous)
-    return None
 
 
-def count_start(client: redis.Redis, user_id: int, minute: int) -> int:
-    """How many runs the user has started in this minute, this one included."""
+class Admission(NamedTuple):
+    """What decides whether a run may be queued."""
+
+    worker: bool  # somebody consumes the queue
+    waiting: int  # tasks in the queue at interactive priority
+    starts: int  # runs the user has started in this minute, this one included
+
+
+def admission(client: redis.Redis, *, queue: str, user_id: int, minute: int) -> Admission:
+    """Asked in one round trip: it stands between a slider and its first frame."""
     pipe = client.pipeline(transaction=False)
+    pipe.exists(presence_key(queue))
+    pipe.llen(queue)
     pipe.incr(f"starts:{user_id}:{minute}")
     pipe.expire(f"starts:{user_id}:{minute}", 120)
-    return int(pipe.execute()[0])
-
-
-def waiting(client: redis.Redis, queue: str) -> int:
-    """Tasks in the queue at interactive priority."""
-    return int(client.llen(queue))
+    worker, waiting, starts, _ = pipe.execute()
+    return Admission(bool(worker), int(waiting), int(starts))

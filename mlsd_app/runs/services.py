@@ -17,7 +17,6 @@ from kombu.exceptions import OperationalError
 
 from mlsd_app.accounts.models import User
 from mlsd_app.celery import app
-from mlsd_app.core.presence import queue_alive
 from mlsd_app.runs import channel
 from mlsd_app.runs.models import ACTIVE, Baseline, Dataset, Run, RunState, StoredResult
 from mlsd_app.runs.selectors import active_runs, cached_result
@@ -140,12 +139,13 @@ def _take_slot_quietly(user: User, slot: str, run: Run) -> None:
 
 
 def _admit(client: redis.Redis, user: User, lab: type[Lab], slot: str) -> None:
-    limits, queue = settings.RUN_LIMITS, queue_of(lab)
-    if not queue_alive(client, queue):
+    limits = settings.RUN_LIMITS
+    state = channel.admission(client, queue=queue_of(lab), user_id=user.pk, minute=int(timezone.now().timestamp()) // 60)
+    if not state.worker:
         raise RunRefused("No worker is running for this lab. Pages and notes still work; try again in a few seconds.", "no_worker", 503)
-    if channel.waiting(client, queue) >= limits["queue_length"]:
+    if state.waiting >= limits["queue_length"]:
         raise RunRefused(f"All workers are busy: {limits['queue_length']} runs are waiting. Try again in a moment.", "busy", 503)
-    if channel.count_start(client, user.pk, int(timezone.now().timestamp()) // 60) > limits["starts_per_minute"]:
+    if state.starts > limits["starts_per_minute"]:
         raise RunRefused(f"You have started {limits['starts_per_minute']} runs within a minute. Wait until the next minute.", "limit", 429)
     if active_runs(user=user, but_slot=slot) >= limits["active_per_user"]:
         raise RunRefused(
