@@ -1,0 +1,39 @@
+"""Long work in short steps: a generator that yields the share done and returns the value.
+
+Whoever drives it may stop between two steps; `finish` drives it to the end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+Steps = Generator[float, None, T]
+
+
+def finish(steps: Steps[T]) -> T:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+def timed(steps: Steps[T]) -> Steps[tuple[T, float]]:
+    """The same steps; the value comes with the seconds of work, without what the caller did between two steps."""
+    seconds = 0.0
+    while True:
+        started = time.perf_counter()
+        try:
+            share = next(steps)
+        except StopIteration as stop:
+            return stop.value, seconds + time.perf_counter() - started
+        seconds += time.perf_counter() - started
+        yield share
+
+
+def blocks(total: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` that cover `total` rows."""
+    return (slice(start, min(start + size, total)) for start in range(0, total, size))
