@@ -13,7 +13,7 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, Union, cast, get_args, get_origin
 from urllib.parse import urlencode
 
 from annotated_types import Ge, Le, MaxLen
@@ -74,11 +74,14 @@ class Field:
     def label(self, value: Any) -> str:
         return str(self.extra.get("labels", {}).get(str(value), value)).replace("_", " ")
 
-    def bound(self, kind: type[Ge] | type[Le]) -> float | None:
-        for item in self.info.metadata:
-            if isinstance(item, kind):
-                return float(item.ge if isinstance(item, Ge) else item.le)  # type: ignore[arg-type]
-        return None
+    @property
+    def hard(self) -> tuple[float, float]:
+        """Bounds of a number; TypeError when the lab forgot one."""
+        low = next((item.ge for item in self.info.metadata if isinstance(item, Ge)), None)
+        high = next((item.le for item in self.info.metadata if isinstance(item, Le)), None)
+        if low is None or high is None:
+            raise TypeError(f"{self.name} has no hard bounds; a number needs both ge and le")
+        return cast(float, low), cast(float, high)
 
     @property
     def max_items(self) -> int | None:
@@ -87,7 +90,7 @@ class Field:
     def parse(self, given: Sequence[str]) -> Any:
         """What the browser sent for this field as `Params` wants it; what cannot be read stays as it is, for the message."""
         if self.kind == "chips":
-            return tuple(value for value in given if value)
+            return tuple(self._choice(value) for value in given if value)
         last = given[-1].strip() if given else ""
         if self.optional and not last:
             return None
@@ -95,12 +98,15 @@ class Field:
             return tuple(_number(part.strip(), whole=get_args(self.type)[0] is int) for part in last.split(",") if part.strip())
         if self.kind == "number":
             return _number(last, whole=self.type is int)
-        return next((choice for choice in self.choices if str(choice) == last), last)
+        return self._choice(last)
+
+    def _choice(self, text: str) -> Any:
+        return next((choice for choice in self.choices if _text(choice) == text), text)
 
     def texts(self, value: Any) -> list[str]:
         """The other way: what a query string or a form carries for `value`."""
         if self.kind == "chips":
-            return [str(item) for item in value] or [""]
+            return [_text(item) for item in value] or [""]
         if self.kind == "numbers" and isinstance(value, (list, tuple)):
             return [", ".join(_text(item) for item in value)]
         return [_text(value)]
@@ -235,18 +241,26 @@ class Control:
     @property
     def slider(self) -> Slider:
         """For kind "number" only."""
-        extra, low, high = self.field.extra, self.field.bound(Ge), self.field.bound(Le)
-        if low is None or high is None:
-            raise TypeError(f"{self.name} has no hard bounds; a number needs both ge and le")
+        extra, default = self.field.extra, self.field.default
         return slider_for(
-            self.value if isinstance(self.value, (int, float)) else self.field.default,
-            hard=(low, high),
-            soft=extra.get("soft") or (low, high),
+            next((value for value in (self.value, default) if isinstance(value, (int, float))), self.range[0]),
+            hard=self.field.hard,
+            soft=self.range,
             whole=self.field.type is int,
             log=extra.get("scale") == "log",
             step=extra.get("step"),
-            default=self.field.default,
+            default=default,
         )
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """What the slider spans and a sweep proposes, inside the hard bounds."""
+        low, high = self.field.extra.get("soft") or self.field.hard
+        return low, high
+
+    @property
+    def range_texts(self) -> list[str]:
+        return [number_text(bound) for bound in self.range]
 
 
 class Group(NamedTuple):
