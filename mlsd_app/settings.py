@@ -7,6 +7,8 @@ LOOP45_VAR         folder for everything the site writes (default: var/ in the c
 LOOP45_DEMO        "1" (default in development): demo accounts with printed log-ins
 LOOP45_PORT        port that `make run` serves (default 8045)
 DATABASE_URL       postgres://user:password@host/name; default: SQLite in LOOP45_VAR
+LOOP45_SMTP        smtp://user:password@host:587 (STARTTLS) or smtps://...; default: messages go to the log
+LOOP45_FROM        sender of messages
 REDIS_URL          redis://host:6379/0; default: a Redis of our own on a unix socket in LOOP45_VAR
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -131,6 +134,7 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "reap": {"task": "runs.reap", "schedule": 10.0, "options": {"expires": 10}},
     "prune": {"task": "runs.prune", "schedule": 600.0, "options": {"expires": 600}},
+    "guests": {"task": "accounts.guests_delete_stale", "schedule": 86_400.0, "options": {"expires": 3600}},
 }
 
 # --- people ------------------------------------------------------------------------------------------------------------
@@ -145,6 +149,31 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/"
+STALE_GUEST_DAYS = 7  # a guest without any work is deleted by then
+API_TOKENS_PER_USER = 10
+
+ACCOUNT_ADAPTER = "mlsd_app.accounts.adapter.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
+ACCOUNT_FORMS = {"login": "mlsd_app.accounts.forms.SignInForm", "signup": "mlsd_app.accounts.forms.SignUpForm"}
+ACCOUNT_EMAIL_VERIFICATION = "none"  # signing up sends nothing; changing the address and resetting the password do
+ACCOUNT_CHANGE_EMAIL = True
+ACCOUNT_USERNAME_MIN_LENGTH = 3
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_AUTHENTICATED_LOGIN_REDIRECTS = False  # guests are signed in and still sign up; accounts.views sends members on
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "Loop45: "
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if PRODUCTION else "http"
+
+# Rate limits of sign-in count here: in the database, so that all processes on all hosts see one count and Redis is not needed.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
+
+# Without LOOP45_SMTP messages are written to the log.
+_SMTP = urlsplit(os.environ.get("LOOP45_SMTP", ""))
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _SMTP.hostname else 'console'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = _SMTP.hostname or "", _SMTP.port or 587
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_SMTP.username or ""), unquote(_SMTP.password or "")
+EMAIL_USE_SSL, EMAIL_USE_TLS, EMAIL_TIMEOUT = _SMTP.scheme == "smtps", _SMTP.scheme != "smtps", 10
+DEFAULT_FROM_EMAIL = os.environ.get("LOOP45_FROM", "Loop45 <no-reply@localhost>")
 
 # --- language, files -----------------------------------------------------------------------------------------------------
 
