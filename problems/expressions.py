@@ -22,7 +22,7 @@ from problems.errors import InvalidInput
 
 MAX_LENGTH = 400
 MAX_DEPTH = 30
-MAX_EXPONENT = 64.0
+MAX_EXPONENT = 1024.0
 
 FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {  # name: (function, least, most arguments)
     "min": (min, 2, 8),
