@@ -303,9 +303,9 @@ class LabForm:
         return [Group(title[:1].upper() + title[1:], controls) for title, controls in found.items()]
 
     @property
-    def general_error(self) -> str:
-        """The sentence of a rule over several fields."""
-        return self.errors.get("", "")
+    def general_errors(self) -> list[str]:
+        """Sentences that belong to no one control: rules over several fields, the seed, the data set."""
+        return [sentence for name, sentence in self.errors.items() if name not in self.values]
 
     @property
     def sweepable(self) -> list[Control]:

@@ -41,8 +41,16 @@ def slider_for(
     else:
         stops, step = [], step or linear_step(low, high, whole=whole)
         position = min(max(value, low), high)
-    ends = [number_text(bound) for bound in (low, high, step, position, *hard)]
-    return Slider(*ends[:4], tuple(number_text(stop) for stop in stops), *ends[4:], whole)
+    return Slider(
+        low=number_text(low),
+        high=number_text(high),
+        step=number_text(step),
+        position=number_text(position),
+        stops=tuple(number_text(stop) for stop in stops),
+        hard_low=number_text(hard[0]),
+        hard_high=number_text(hard[1]),
+        whole=whole,
+    )
 
 
 def linear_step(low: float, high: float, *, whole: bool) -> float:

@@ -116,6 +116,7 @@ def _lab_page(
         "problem_title": problem_title(found.problem),
         "form": form,
         "run": run,
+        "seed": run.seed if run else request.GET.get("seed", "0"),
         "presets": present.presets(found),
         "explanation": present.explanation(found),
         "datasets": selectors.datasets_of(user=request.user, lab=found),

@@ -45,7 +45,13 @@ def question(lab: type[Lab]) -> str:
     return present.question(lab)
 
 
-PHASES = {"clarify": "clarifying", "capacity": "capacity", "architecture": "architecture", "deep_dive": "deep-dive", "evaluation": "evaluation"}
+PHASES = {
+    "clarify": "clarifying",
+    "capacity": "capacity",
+    "architecture": "architecture",
+    "deep_dive": "deep-dive",
+    "evaluation": "evaluation",
+}
 
 
 @register.filter
