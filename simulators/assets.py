@@ -1,30 +1,34 @@
 """A two-level cache of what is slow to make: in the process (bounded in bytes, least recently used goes) and on disk.
 
 Disk entries are named by the SHA-256 of their key and written by rename, so a reader never sees half a file. A lock file an entry
-lets one process of the host build while the others wait for it.
+lets one worker of the host build while the others wait for it; it is gone when the entry is there. What lives in memory only is built
+once a thread that asks.
 """
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import pickle
 import sys
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import IO, Any, TypeVar, cast
 
 import numpy as np
 
-from simulators.lab import AssetStore
+from simulators.lab import AssetStore, Progress, Working
 
 T = TypeVar("T")
 DEFAULT_MEMORY_BYTES = 1 << 30
 DEFAULT_DISK_BYTES = 4 << 30
+WAIT_S = 0.02
 
 
 def size_of(value: Any) -> int:
@@ -60,13 +64,22 @@ class CachedAssets(AssetStore):
         return sum(size for _, size in self._kept.values())
 
     def get(self, key: str, build: Callable[[], T], *, disk: bool = True) -> T:
+        steps = self.steps(key, lambda: _at_once(build), disk=disk)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as stop:
+                return cast(T, stop.value)
+
+    def steps(self, key: str, build: Callable[[], Working[T]], *, disk: bool = True) -> Working[T]:
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
                 return cast(T, self._kept[key][0])
-            value = self._from_disk_or_built(key, build) if disk and self._folder else build()
+        value = yield from (self._from_disk_or_built(key, build) if disk and self._folder else build())
+        with self._lock:
             self._keep(key, value)
-            return value
+        return value
 
     def _keep(self, key: str, value: Any) -> None:
         size = size_of(value)
@@ -78,16 +91,14 @@ class CachedAssets(AssetStore):
             _, (_, freed) = self._kept.popitem(last=False)
             total -= freed
 
-    def _from_disk_or_built(self, key: str, build: Callable[[], T]) -> T:
+    def _from_disk_or_built(self, key: str, build: Callable[[], Working[T]]) -> Working[T]:
         path = self._path(key)
-        with _locked(path.with_suffix(".lock")):
-            found = _read(path)
-            if found is not None:
-                return cast(T, found[0])
-            value = build()
-            _write(path, value)
-        self._trim()
-        return value
+        found = _read(path)
+        if found is None:
+            with (yield from _turn(path.with_suffix(".lock"))):
+                found = _read(path) or _written(path, (yield from build()))
+            self._trim()
+        return cast(T, found[0])
 
     def _path(self, key: str) -> Path:
         assert self._folder is not None
@@ -95,37 +106,81 @@ class CachedAssets(AssetStore):
         return self._folder / f"{hashlib.sha256(key.encode()).hexdigest()}.pickle"
 
     def _trim(self) -> None:
+        """Deletes what was read longest ago; a file another process deletes meanwhile counts as gone."""
         assert self._folder is not None
-        entries = sorted(self._folder.glob("*.pickle"), key=lambda path: path.stat().st_atime)
-        total = sum(path.stat().st_size for path in entries)
-        for path in entries:
+        entries = sorted(filter(None, map(_entry, self._folder.glob("*.pickle"))))
+        total = sum(size for _, size, _ in entries)
+        for _, size, path in entries:
             if total <= self._disk_bound:
                 return
-            total -= path.stat().st_size
+            total -= size
             path.unlink(missing_ok=True)
 
 
+def _entry(path: Path) -> tuple[float, int, Path] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_mtime, found.st_size, path
+
+
+def _at_once(build: Callable[[], T]) -> Working[T]:
+    yield from ()
+    return build()
+
+
+def _turn(path: Path) -> Working[AbstractContextManager[None]]:
+    """Waits, without blocking, until nobody else of this host builds the entry; entering the context, leave it to let the next one in."""
+    while (handle := _lock_file(path)) is None:
+        time.sleep(WAIT_S)
+        yield Progress(0, 1, "waiting for another run that makes the same")
+    return _held(handle, path)
+
+
+def _lock_file(path: Path) -> IO[str] | None:
+    """The lock file, open and locked; None while another holds it, or when it was deleted between our opening and locking it."""
+    handle = path.open("w")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.stat().st_ino == os.fstat(handle.fileno()).st_ino:
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    handle.close()
+    return None
+
+
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)
+def _held(handle: IO[str], path: Path) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        handle.close()
+
+
+# What unpickling an entry of an older version of the code, or a half-written one, may raise.
+_UNREADABLE = (EOFError, pickle.UnpicklingError, AttributeError, ImportError, TypeError, KeyError, IndexError, ValueError, RuntimeError)
 
 
 def _read(path: Path) -> tuple[Any] | None:
     """The value in a one-tuple; None when there is none or the entry cannot be read (it is then built anew)."""
     try:
         with path.open("rb") as handle:
-            return (pickle.load(handle),)  # noqa: S301 - our own files, in a folder only the site writes
-    except (FileNotFoundError, EOFError, pickle.UnpicklingError, AttributeError, ModuleNotFoundError):
+            value = pickle.load(handle)  # noqa: S301 - our own files, in a folder only the site writes
+        os.utime(path)  # read now: the access time of a file system mounted with relatime does not say so
+    except (FileNotFoundError, *_UNREADABLE):
         return None
+    return (value,)
 
 
-def _write(path: Path, value: Any) -> None:
+def _written(path: Path, value: Any) -> tuple[Any]:
     part = path.with_suffix(".part")
-    with part.open("wb") as handle:
-        pickle.dump(value, handle, protocol=5)
-    part.rename(path)
+    try:
+        with part.open("wb") as handle:
+            pickle.dump(value, handle, protocol=5)
+        part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return (value,)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from simulators.lab import Context, Frame, Lab, LabParams, Metric, Progress, Result, finite
+from simulators.lab import Context, Frame, Lab, LabParams, Metric, Progress, Result, finite, parse_params
 
 
 class Cancelled(Exception):
@@ -33,8 +34,8 @@ def drive(lab: Lab, params: LabParams, ctx: Context, *, emit: Callable[[Progress
 
 
 def run_lab(lab: type[Lab], values: Mapping[str, Any], ctx: Context) -> Result:
-    """Runs to the end without anyone watching: for tests, notebooks and benchmarks."""
-    return drive(lab(), lab.Params.model_validate(dict(values)), ctx, emit=lambda step: None, cancelled=lambda: False)
+    """Runs to the end without anyone watching: for tests, notebooks and benchmarks. InvalidInput for bad parameters."""
+    return drive(lab(), parse_params(lab, values), ctx, emit=lambda step: None, cancelled=lambda: False)
 
 
 def checked(result: Result) -> Result:
@@ -49,7 +50,10 @@ def checked_frame(frame: Frame) -> Frame:
     return frame
 
 
-def _check_metrics(metrics: Any) -> None:
+def _check_metrics(metrics: Sequence[Metric]) -> None:
+    twice = [key for key, count in Counter(metric.key for metric in metrics).items() if count > 1]
+    if twice:
+        raise ValueError(f"metric key {twice[0]} stands twice; a page finds a metric by its key")
     for metric in metrics:
         _check_metric(metric)
 

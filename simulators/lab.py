@@ -95,7 +95,8 @@ class Metric:
 
     `value` None: undefined for these parameters, `note` says why. `ci` is an interval in the same unit. `measured` marks
     wall-clock or memory readings, which the same seed does not repeat. `limit` is the oracle or physical bound, named by
-    `limit_label`. `series` groups metrics of the same kind over several designs ("HNSW", "IVF-SQ8").
+    `limit_label`. `series` names the design where a run compares several ("HNSW", "IVF-SQ8"); the key is then the quantity, "@" and the
+    design, "recall@hnsw", so that a map over runs finds the same quantity of every design. Keys are unique in a Result.
     """
 
     key: str
@@ -162,7 +163,8 @@ class Result:
     notes: Sequence[str] = ()  # caveats the user must read: what was left out, what the data could not tell
 
 
-Steps = Generator[Progress | Frame, None, Result]
+Working = Generator[Progress | Frame, None, T]  # says how far it is while it works on a T
+Steps = Working[Result]
 
 
 # --- the user's own data ---------------------------------------------------------------------------------------------
@@ -259,11 +261,23 @@ class Context:
         """
         return self._assets.get(key, build, disk=disk)
 
+    def asset_steps(self, key: str, build: Callable[[], Working[T]], *, disk: bool = True) -> Working[T]:
+        """`asset` for what takes longer than a lab may stay silent: `build` yields while it works and returns the value.
+
+            index = yield from ctx.asset_steps("index/...", lambda: build_slowly(...))
+
+        Closed half-way it keeps nothing, and the next one who asks builds.
+        """
+        return (yield from self._assets.steps(key, build, disk=disk))
+
 
 class AssetStore:
     """Interface of the cache behind `Context.asset`; see `simulators.assets` for the one in use."""
 
     def get(self, key: str, build: Callable[[], T], *, disk: bool = True) -> T:
+        raise NotImplementedError
+
+    def steps(self, key: str, build: Callable[[], Working[T]], *, disk: bool = True) -> Working[T]:
         raise NotImplementedError
 
 
@@ -296,7 +310,7 @@ class Lab:
     data: ClassVar[DataSpec | None] = None
     engines: ClassVar[tuple[str, ...]] = ()  # modules whose docstrings explain the machinery ("simulators.engines.ann.index")
     sources: ClassVar[tuple[str, ...]] = ()  # "Malkov & Yashunin 2018, arXiv 1603.09320"
-    map_axes: ClassVar[tuple[str, str] | None] = None  # metric keys the trade-off map opens with (x, y)
+    map_axes: ClassVar[tuple[str, str] | None] = None  # quantities the trade-off map opens with (x, y): keys up to the "@"
 
     def run(self, params: Any, ctx: Context) -> Steps:
         """Yield Progress or Frame every 15 to 50 ms of work and return the Result.
