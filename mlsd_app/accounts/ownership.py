@@ -59,9 +59,8 @@ def _paths(model: type[Model], below: tuple[type[Model], ...]) -> tuple[str, ...
     if direct:
         return direct
     seen = (*below, model)
-    return tuple(
-        f"{field.name}__{path}" for field in links if field.related_model not in seen for path in _paths(field.related_model, seen)
-    )
+    parents = [(field.name, _target(field)) for field in links]
+    return tuple(f"{name}__{path}" for name, parent in parents if parent not in seen for path in _paths(parent, seen))
 
 
 def _target(field: ForeignKey[Any, Any]) -> type[Model]:
