@@ -20,8 +20,8 @@ function replaceKeepingFocus(place, children) {
   if (focused) document.getElementById(focused)?.focus({ preventScroll: true });
 }
 
-/** The JSON of a <script type="application/json" data-part="name"> in `node`; null without one. */
+/** The JSON block called `name` in `node`; null without one. */
 export function jsonPart(node, name) {
-  const found = node.querySelector(`script[type="application/json"][data-part="${name}"]`);
+  const found = node.querySelector(`[data-json="${name}"] > script`);
   return found ? JSON.parse(found.textContent) : null;
 }
