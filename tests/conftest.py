@@ -14,6 +14,7 @@ import pytest
 from django.test import TransactionTestCase, override_settings
 
 from tests.live import LiveSite, running_site
+from tests.redis_server import RedisServer
 
 BROWSER_FIXTURES = {"browser", "browser_context", "page"}
 DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
@@ -51,6 +52,14 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     nowhere = var / "no-redis.sock"
     with override_settings(**folders, REDIS_URL=f"unix://{nowhere}?db=0", CELERY_BROKER_URL=f"redis+socket://{nowhere}"):
         yield var
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("redis") / "r.sock")
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="session")

@@ -15,10 +15,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
-class _TooLarge(Exception):
-    pass
-
-
 def limit_body(app: App) -> App:
     """Answers 413 with a sentence when a body is, or claims to be, larger than settings.MAX_REQUEST_BYTES."""
 
@@ -33,13 +29,11 @@ def limit_body(app: App) -> App:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > settings.MAX_REQUEST_BYTES:
-                raise _TooLarge
-            return message
+            # Told that the client has gone, Django closes what it has spooled and answers nothing; the answer is ours then.
+            return {"type": "http.disconnect"} if read > settings.MAX_REQUEST_BYTES else message
 
-        try:
-            await app(scope, counted, send)
-        except _TooLarge:
+        await app(scope, counted, send)
+        if read > settings.MAX_REQUEST_BYTES:
             await _refuse(send, read)
 
     return limited

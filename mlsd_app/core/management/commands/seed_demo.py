@@ -5,8 +5,8 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from mlsd_app.accounts.models import User
-from mlsd_app.core.demo import PEOPLE, DemoPerson
+from mlsd_app.accounts.services import demo_user_create
+from mlsd_app.core.demo import PEOPLE
 
 
 class Command(BaseCommand):
@@ -16,10 +16,5 @@ class Command(BaseCommand):
         if not settings.DEMO:
             raise CommandError("LOOP45_DEMO is 0 here: the demo accounts have published passwords and are for development only.")
         for person in PEOPLE:
-            if not User.objects.filter(username=person.username).exists():
-                _create(person)
-                self.stdout.write(f"Made the demo account {person.username}.")
-
-
-def _create(person: DemoPerson) -> None:
-    User.objects.create_user(person.username, password=person.password, is_staff=person.is_staff, is_superuser=person.is_staff)
+            demo_user_create(username=person.username, password=person.password, is_staff=person.is_staff)
+        self.stdout.write(f"Demo accounts: {', '.join(person.username for person in PEOPLE)}.")
