@@ -1,0 +1,89 @@
+"""Finds the line of a CSV file at which it stops being what it should be.
+
+The fast reader knows that something is wrong, at best in which block. Here the file is read record by record with the standard
+library, which counts lines also through quoted line breaks. Only files that will be refused pay for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from simulators.errors import InvalidInput
+
+TRUE_WORDS = ("True", "TRUE", "true", "1")
+FALSE_WORDS = ("False", "FALSE", "false", "0")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+
+
+def is_flag(value: str) -> bool:
+    return value in TRUE_WORDS or value in FALSE_WORDS
+
+
+def is_number(value: str) -> bool:
+    """A finite decimal number with a point; no thousands marks, no words for infinity."""
+    return _NUMBER.fullmatch(value) is not None and abs(float(value)) < float("inf")
+
+
+def records(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """(line on which the record starts, its fields), header first; blank lines left out."""
+    with path.open(encoding="utf-8-sig", newline="") as handle:
+        reader, line = csv.reader(handle), 1
+        for record in reader:
+            if record:
+                yield line, record
+            line = reader.line_num + 1
+
+
+def first_fault(path: Path, expected: Mapping[str, str]) -> InvalidInput | None:
+    """What is wrong first; `expected` says "number" or "flag" for the columns that matter. None where all is well."""
+    try:
+        return _first_fault(path, expected)
+    except (UnicodeDecodeError, csv.Error) as error:
+        return unreadable(path, path.name, error)
+
+
+def first_repeat(path: Path, column: str, suspects: Callable[[str], bool]) -> InvalidInput | None:
+    """The first value of `column` that was there before, among those that `suspects` lets through."""
+    seen: dict[str, int] = {}
+    rows = records(path)
+    place = next(rows)[1].index(column)
+    for line, record in rows:
+        value = record[place]
+        if not suspects(value):
+            continue
+        if value in seen:
+            return InvalidInput(
+                f"Line {line}, column {column}: unit {value!r} was on line {seen[value]} already; expected one row a unit.", field=column
+            )
+        seen[value] = line
+    return None
+
+
+def unreadable(path: Path, name: str, error: UnicodeDecodeError | csv.Error) -> InvalidInput:
+    if isinstance(error, csv.Error):
+        return InvalidInput(f"{name} cannot be read as CSV: {error}.")
+    with path.open("rb") as handle:
+        for line, content in enumerate(handle, start=1):
+            try:
+                content.decode("utf-8")
+            except UnicodeDecodeError as bad:
+                return InvalidInput(f"Line {line}: byte 0x{content[bad.start]:02x} is not UTF-8; save the file as UTF-8 text.")
+    return InvalidInput(f"{name} is not UTF-8 text.")
+
+
+def _first_fault(path: Path, expected: Mapping[str, str]) -> InvalidInput | None:
+    rows = records(path)
+    _, header = next(rows)
+    places = [(header.index(column), column, kind) for column, kind in expected.items()]
+    for line, record in rows:
+        if len(record) != len(header):
+            return InvalidInput(f"Line {line} has {len(record)} field{'s' * (len(record) != 1)}; the header has {len(header)}.")
+        for place, column, kind in places:
+            value = record[place].strip()
+            if value and not (is_flag(value) if kind == "flag" else is_number(value)):
+                words = "True or False" if kind == "flag" else "a number"
+                return InvalidInput(f"Line {line}, column {column}: {record[place][:60]!r} is not {words}.", field=column)
+    return None
