@@ -55,7 +55,7 @@ class LiveSite:
 
     def pid(self, name: str) -> int:
         """Process id of a process; 0 while it is down."""
-        return int(self._info(name)["pid"])
+        return int(self._ask("getProcessInfo", name)["pid"])
 
     def kill(self, name: str, with_signal: int = signal.SIGKILL) -> None:
         """Kills a process; supervisor starts it again."""
@@ -63,10 +63,10 @@ class LiveSite:
 
     def stop(self, name: str) -> None:
         """Stops a process for good, until `start`; waits until it is down."""
-        self._supervisor().supervisor.stopProcess(_full_name(name))
+        self._ask("stopProcess", name)
 
     def start(self, name: str) -> None:
-        self._supervisor().supervisor.startProcess(_full_name(name))
+        self._ask("startProcess", name)
 
     def restart(self, name: str) -> None:
         self.stop(name)
@@ -78,13 +78,11 @@ class LiveSite:
         command = [sys.executable, "manage.py", *arguments]
         return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
 
-    def _supervisor(self) -> Any:
+    def _ask(self, method: str, name: str) -> Any:
+        """Calls supervisor's XML-RPC method for a process."""
         transport = SupervisorTransport(None, None, f"unix://{self.var / 'supervisor.sock'}")
-        return xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
-
-    def _info(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._supervisor().supervisor.getProcessInfo(_full_name(name))
-        return found
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
+            return getattr(proxy.supervisor, method)(_full_name(name))
 
 
 def _full_name(name: str) -> str:
