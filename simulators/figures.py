@@ -67,6 +67,8 @@ def bar_figure(
     bars = [_bar(item, horizontal) for item in series]
     figure = _figure(key, title, summary, bars, y if horizontal else x, x if horizontal else y)
     figure.plot["layout"]["barmode"] = "stack" if stacked else "group"
+    if any(isinstance(name, str) for item in series for name in item.x):  # on a linear axis Plotly would drop names
+        figure.plot["layout"]["yaxis" if horizontal else "xaxis"]["type"] = "category"
     return figure
 
 
