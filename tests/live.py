@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import requests
 from supervisor.xmlrpc import SupervisorTransport
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,3 +129,13 @@ def running_site(var: Path, **extra: str) -> Iterator[LiveSite]:
     finally:
         process.terminate()
         process.wait(timeout=60)
+
+
+def sign_in(session: requests.Session, site_url: str, username: str, password: str) -> None:
+    """Signs `session` in; RuntimeError when the site does not take the log-in."""
+    address = f"{site_url}/account/login/"
+    session.get(address, timeout=30).raise_for_status()
+    form = {"login": username, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
+    answer = session.post(address, data=form, timeout=30, allow_redirects=False)
+    if answer.status_code != 302:
+        raise RuntimeError(f"{username} could not sign in: {answer.status_code} {answer.text[:300]}")

@@ -1,0 +1,1 @@
+"""Measurements that print Markdown. `make bench` runs them all."""
