@@ -36,7 +36,7 @@ class RubricItem(Content):
     """One point of the checklists. `needs` says what the machine looks for; a `text` item is judged by a person.
 
     fact: interviewer facts of which one was asked. number: `calculator.output`. component: component kinds.
-    tradeoff: two groups' names. run: an expression over metrics. curveball: its key. mention: concepts.
+    tradeoff: two alternatives. run: a condition over metrics (`problems.conditions`). curveball: its key. mention: concepts.
     """
 
     id: str = Field(pattern=r"^[a-z_]+\.[a-z0-9_]+$")
@@ -125,12 +125,17 @@ class Patch(Content):
 
 
 class LabChange(Content):
-    """What a curveball does to the candidate's running lab, and the expression over metrics that says it recovered."""
+    """What a curveball does to the candidate's running lab, and the condition (`problems.conditions`) that says it recovered.
+
+    `start` is the run that is patched when the candidate has pinned none: it meets `recover` before the patch and fails it after.
+    `way_back` is one change of parameters, on top of start and patch, that meets it again.
+    """
 
     lab: Slug
-    fallback_preset: Text  # used when no run of the lab is pinned
+    start: dict[str, Scalar | tuple[Scalar, ...]] = {}
     patch: tuple[Patch, ...] = Field(min_length=1)
     recover: Text
+    way_back: dict[str, Scalar | tuple[Scalar, ...]] = Field(min_length=1)
 
 
 class Curveball(Content):
