@@ -29,6 +29,7 @@ T = TypeVar("T")
 DEFAULT_MEMORY_BYTES = 1 << 30
 DEFAULT_DISK_BYTES = 4 << 30
 WAIT_S = 0.02
+WRITE_BYTES = 1 << 22
 
 
 def size_of(value: Any) -> int:
@@ -96,7 +97,10 @@ class CachedAssets(AssetStore):
         found = _read(path)
         if found is None:
             with (yield from _turn(path.with_suffix(".lock"))):
-                found = _read(path) or _written(path, (yield from build()))
+                found = _read(path)
+                if found is None:
+                    found = ((yield from build()),)
+                    yield from _written(path, found[0])
             self._trim()
         return cast(T, found[0])
 
@@ -175,12 +179,14 @@ def _read(path: Path) -> tuple[Any] | None:
     return (value,)
 
 
-def _written(path: Path, value: Any) -> tuple[Any]:
-    part = path.with_suffix(".part")
+def _written(path: Path, value: Any) -> Working[None]:
+    """By rename, in blocks: hundreds of megabytes take seconds."""
+    part, data = path.with_suffix(".part"), memoryview(pickle.dumps(value, protocol=5))
     try:
         with part.open("wb") as handle:
-            pickle.dump(value, handle, protocol=5)
+            for start in range(0, len(data), WRITE_BYTES):
+                handle.write(data[start : start + WRITE_BYTES])
+                yield Progress(start, len(data), "keeping it for the next run")
         part.rename(path)
     finally:
         part.unlink(missing_ok=True)
-    return (value,)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from simulators.engines.ann.files import read_ivecs, read_vectors
 from simulators.engines.ann.steps import Steps, blocks, finish
 
-__all__ = ["Vectors", "clustered_steps", "clustered_vectors", "read_ivecs", "read_vectors", "unit_length"]
+__all__ = ["Vectors", "clustered_steps", "clustered_vectors", "read_ivecs", "read_vectors", "shifted", "unit_length"]
 
 FloatArray = npt.NDArray[np.float32]
 RANK = 32  # degrees of freedom of the latent space
@@ -54,10 +54,15 @@ def clustered_steps(n: int, d: int, n_queries: int, *, seed: int, clusters: int 
     mixture = _mixture(d, clusters, seed)
     base, base_cluster = yield from _draws(mixture, n, seed, "base")
     queries, query_cluster = yield from _draws(mixture, n_queries, seed, "queries")
-    if query_shift:
-        away = unit_length(_stream(seed, "shift").standard_normal(queries.shape, dtype=np.float32))
-        queries = unit_length((1 - query_shift) * queries + query_shift * away)
-    return Vectors(base, queries, base_cluster, query_cluster)
+    return Vectors(base, shifted(queries, query_shift, seed=seed), base_cluster, query_cluster)
+
+
+def shifted(queries: FloatArray, query_shift: float, *, seed: int) -> FloatArray:
+    """Queries [q, d] blended with random directions by share `query_shift`, of unit length: out-of-distribution queries."""
+    if not query_shift:
+        return queries
+    away = unit_length(_stream(seed, "shift").standard_normal(queries.shape, dtype=np.float32))
+    return unit_length((1 - query_shift) * queries + query_shift * away)
 
 
 def unit_length(vectors: FloatArray) -> FloatArray:

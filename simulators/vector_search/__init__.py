@@ -1,0 +1,1 @@
+"""Labs of the problem "design vector search infrastructure"."""
