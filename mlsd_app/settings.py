@@ -249,9 +249,26 @@ if PRODUCTION:
 # --- API ---------------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "mlsd_app.api.authentication.BearerAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["mlsd_app.api.parsers.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["mlsd_app.api.throttling.PerMinute"],
+    "EXCEPTION_HANDLER": "mlsd_app.api.errors.handle_exception",
+}
+API_LIMITS = {"signed_in_per_minute": 600, "visitor_per_minute": 120}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Loop45 API",
+    "VERSION": "1",
+    "DESCRIPTION": "Read problems and labs, start runs on the live engines, follow them and fetch their results.",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {"PhaseKey": "mlsd_app.api.serializers.PHASE_CHOICES", "RunState": "mlsd_app.runs.models.RunState"},
 }
 
 # --- log -----------------------------------------------------------------------------------------------------------------------
