@@ -111,6 +111,10 @@ class Field:
             return [", ".join(_text(item) for item in value)]
         return [_text(value)]
 
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two values mean the same; the order of ticked chips means nothing."""
+        return sorted(self.texts(one)) == sorted(self.texts(other)) if self.kind == "chips" else self.texts(one) == self.texts(other)
+
 
 def _kind(kind: Any, labels: Sequence[str]) -> Kind:
     if kind is bool:
@@ -166,7 +170,7 @@ def unknown_keys(lab: type[Lab], query: QueryDict) -> list[str]:
 
 def query_of(lab: type[Lab], values: Mapping[str, Any]) -> str:
     """Query string that opens the page with `values`; fields at their default are left out."""
-    shown = [field for field in fields_of(lab) if field.name in values and field.texts(values[field.name]) != field.texts(field.default)]
+    shown = [field for field in fields_of(lab) if field.name in values and not field.same(values[field.name], field.default)]
     return urlencode([(field.name, text) for field in shown for text in field.texts(values[field.name])])
 
 

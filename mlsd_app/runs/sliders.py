@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 LINEAR_STOPS, LOG_STOPS = 100, 120
+SHORT_FROM = 10**7
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,10 @@ def nearest(stops: Sequence[float], value: float) -> int:
 
 
 def number_text(value: float) -> str:
-    """As a number box takes it: 20000, 0.05, 1e-05."""
+    """As a number box takes it and still shows it whole: 20000, 0.05, 1e9, 2.5e10."""
+    if math.isfinite(value) and abs(value) >= SHORT_FROM and value == float(f"{value:.3e}"):
+        mantissa, _, power = f"{value:.3e}".partition("e")
+        return f"{float(mantissa):g}e{int(power)}"
     if isinstance(value, int):
         return str(value)
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

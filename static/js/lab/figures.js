@@ -82,8 +82,9 @@ export class FigureBoard {
     return this.#drawing ?? Promise.resolve();
   }
 
-  /** The final set of figures: others go. */
+  /** The final set of figures: others go, and one alone takes the whole width. */
   settle(figures) {
+    this.root.classList.toggle("is-single", figures.length === 1);
     const kept = new Set(figures.map((figure) => figure.key));
     for (const [key, item] of this.#shown) {
       if (!kept.has(key)) this.#remove(key, item);
@@ -126,6 +127,7 @@ export class FigureBoard {
     node.dataset.figure = key;
     item.numbers.addEventListener("toggle", () => item.numbers.open && fillNumbers(item));
     this.root.append(node);
+    new ResizeObserver(() => item.plot.data && window.Plotly.Plots.resize(item.plot)).observe(item.plot);
     this.#shown.set(key, item);
     return item;
   }

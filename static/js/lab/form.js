@@ -76,7 +76,7 @@ class Field {
     this.kind = node.dataset.kind;
     this.defaults = JSON.parse(node.dataset.default);
     this.conditions = JSON.parse(node.dataset.shownWhen);
-    this.stops = JSON.parse(node.dataset.stops || "[]").map(Number);
+    this.stops = JSON.parse(node.dataset.stops || "[]"); // as texts: "1e9" stays readable
     this.slider = node.querySelector("input[type=range]");
     this.inputs = [...node.querySelectorAll(`[name="${CSS.escape(this.name)}"]:not([type=hidden])`)];
     this.#limit();
@@ -119,7 +119,7 @@ class Field {
   }
 
   #fromSlider() {
-    return String(this.stops.length ? this.stops[this.slider.valueAsNumber] : this.slider.valueAsNumber);
+    return this.stops.length ? this.stops[this.slider.valueAsNumber] : String(this.slider.valueAsNumber);
   }
 
   #moveSlider(value) {
@@ -160,6 +160,6 @@ class Field {
 
 /** Index of the stop next to `value` by ratio. */
 export function nearest(stops, value) {
-  const distance = (stop) => Math.abs(Math.log(stop / Math.max(value, Number.MIN_VALUE)));
+  const distance = (stop) => Math.abs(Math.log(Number(stop) / Math.max(value, Number.MIN_VALUE)));
   return stops.reduce((best, stop, i) => (distance(stop) < distance(stops[best]) ? i : best), 0);
 }

@@ -184,6 +184,18 @@ def test_whatever_is_sent_either_parses_or_gets_sentences_and_the_form_still_ren
     assert html.count('aria-invalid="true"') <= len(errors)
 
 
+@pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999", "0x10", "1_000", "\N{ARABIC-INDIC DIGIT ONE}", "", " ", "9" * 400])
+@pytest.mark.parametrize("name", ["ef", "share", "size", "cap", "steps"])
+def test_numbers_that_are_none_never_break_the_page(name: str, text: str) -> None:
+    values = params_from_query(EveryKind, QueryDict(urlencode({name: text})))
+    try:
+        parse_params(EveryKind, values)
+    except InvalidParams as error:
+        assert error.errors[name].endswith(".")
+    form = LabForm(EveryKind, values)
+    assert form.query is not None and render_to_string("runs/controls/_field.html", {"control": control(EveryKind, name, values)})
+
+
 def test_a_whole_number_may_be_typed_as_a_power_of_ten() -> None:
     assert parse_params(EveryKind, params_from_query(EveryKind, QueryDict("size=2e9"))).model_dump()["size"] == 2 * 10**9
 
