@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -102,11 +103,10 @@ class AnnIndex:
         ids = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.zeros((len(queries), k), dtype=np.float32)
         seconds = np.empty(len(queries))
-        ask = self._asker(k, ef_search or DEFAULT_EF_SEARCH, nprobe or min(DEFAULT_NPROBE, self.params.nlist), k_factor or DEFAULT_K_FACTOR)
-        for i in range(len(queries)):
-            query, row_scores, row_ids = queries[i : i + 1], scores[i : i + 1], ids[i : i + 1]
+        width = {"ef_search": ef_search or DEFAULT_EF_SEARCH, "nprobe": nprobe or min(DEFAULT_NPROBE, self.params.nlist)}
+        for i, ask in enumerate(self._calls(queries, scores, ids, k_factor=k_factor or DEFAULT_K_FACTOR, **width)):
             started = time.perf_counter()
-            ask(query, row_scores, row_ids)
+            ask()
             seconds[i] = time.perf_counter() - started
         return SearchResult(ids if self._ids is None else np.where(ids < 0, -1, self._ids[ids]), scores, seconds)
 
@@ -141,23 +141,30 @@ class AnnIndex:
         check_directions(queries, self.metric, "queries")
         return _comparable(queries, self.metric)
 
-    def _asker(self, k: int, ef_search: int, nprobe: int, k_factor: float) -> Callable[[FloatArray, FloatArray, IdArray], None]:
-        """What answers one query [1, d] into scores [1, k] and ids [1, k]."""
+    def _calls(
+        self, queries: FloatArray, scores: FloatArray, ids: IdArray, *, ef_search: int, nprobe: int, k_factor: float
+    ) -> Iterator[Callable[[], None]]:
+        """A call a query that fills its row of scores and ids."""
         if self.params.library == "hnswlib":
-            return self._hnswlib_asker(min(k, self.n), ef_search)
-        engine, params = self._engine, _search_params(self.kind, ef_search, nprobe, k_factor)
-        return lambda query, scores, ids: engine.search(query, k, params=params, D=scores, I=ids)
+            return self._hnswlib_calls(queries, scores, ids, ef_search)
+        return self._faiss_calls(queries, scores, ids, _search_params(self.kind, ef_search, nprobe, k_factor))
 
-    def _hnswlib_asker(self, k: int, ef_search: int) -> Callable[[FloatArray, FloatArray, IdArray], None]:
-        engine, inner_product = self._engine, self.metric != "l2"
+    def _faiss_calls(self, queries: FloatArray, scores: FloatArray, ids: IdArray, params: Any) -> Iterator[Callable[[], None]]:
+        """The compiled method itself: the checks of faiss's Python wrapper take as long as a short walk through a graph."""
+        pointer, ask, k = faiss_library().swig_ptr, self._engine.search_c, ids.shape[1]
+        for i in range(len(queries)):
+            yield partial(ask, 1, pointer(queries[i : i + 1]), k, pointer(scores[i : i + 1]), pointer(ids[i : i + 1]), params)
+
+    def _hnswlib_calls(self, queries: FloatArray, scores: FloatArray, ids: IdArray, ef_search: int) -> Iterator[Callable[[], None]]:
+        engine, k, inner_product = self._engine, min(ids.shape[1], self.n), self.metric != "l2"
         engine.set_ef(max(ef_search, k))
 
-        def ask(query: FloatArray, scores: FloatArray, ids: IdArray) -> None:
-            found, distances = engine.knn_query(query, k, num_threads=1)
-            ids[:, :k] = found
-            scores[:, :k] = 1 - distances if inner_product else distances
+        def ask(i: int) -> None:
+            found, distances = engine.knn_query(queries[i : i + 1], k, num_threads=1)
+            ids[i, :k] = found
+            scores[i, :k] = 1 - distances if inner_product else distances
 
-        return ask
+        return (partial(ask, i) for i in range(len(queries)))
 
 
 def load_index(path: str | Path) -> AnnIndex:
