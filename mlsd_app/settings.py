@@ -117,7 +117,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_SOCKET = short_socket_path(VAR_DIR / "redis.sock")
 EMBEDDED_REDIS = "REDIS_URL" not in os.environ
 REDIS_URL = os.environ.get("REDIS_URL", f"unix://{REDIS_SOCKET}?db=0")
-CELERY_BROKER_URL = f"redis+socket://{REDIS_SOCKET}" if EMBEDDED_REDIS else REDIS_URL
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)  # Celery's words for a socket
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {"queue_order_strategy": "priority", "socket_timeout": 10, "socket_connect_timeout": 2}
