@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 PRODUCTION := LOOP45_ENV=production LOOP45_HOSTS=loop45.example LOOP45_SECRET_KEY=$$(head -c 48 /dev/urandom | base64 | tr -d '\n')
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean format
+.PHONY: help run test check bench vendor clean format
 
 help: ## say what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -33,6 +33,10 @@ format: $(DEV) ## put Python files into the house format
 
 bench: $(DEV) ## measure: a Markdown report on standard output; ARGS="stream pages" chooses
 	@$(BIN)/python -m benchmarks.run $(ARGS)
+
+vendor: $(RUN) ## take the front-end libraries of package.json into static/vendor (needs npm)
+	npm install --ignore-scripts --no-audit --no-fund --no-package-lock
+	$(BIN)/python tools/vendor.py
 
 clean: ## remove the virtual environment and caches; what people wrote, in var/, stays
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

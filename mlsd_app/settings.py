@@ -165,7 +165,10 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "Loop45: "
 ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if PRODUCTION else "http"
 
 # Rate limits of sign-in count here: in the database, so that all processes on all hosts see one count and Redis is not needed.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"}}
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},
+    "markdown": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "markdown", "OPTIONS": {"MAX_ENTRIES": 2000}},
+}
 
 # Without LOOP45_SMTP messages are written to the log.
 _SMTP = urlsplit(os.environ.get("LOOP45_SMTP", ""))
