@@ -1,7 +1,8 @@
 // The user's own data: upload with progress, the mapping of columns, the choice between data sets, deletion.
 
+import { csrfToken } from "../csrf.js";
 import { fillSlots } from "./fragments.js";
-import { OFFLINE, csrfToken, post } from "./http.js";
+import { OFFLINE, post } from "./http.js";
 
 const HEAD_BYTES = 256 * 1024; // enough of a table to read its column names
 const MB = 2 ** 20;

@@ -1,10 +1,6 @@
 // Requests to the site: the CSRF token as the cookie holds it now, and refusals as errors that carry words.
 
-/** The first request of a visitor signs a guest in, which changes the token: it is read anew each time. */
-export function csrfToken() {
-  const found = document.cookie.split("; ").find((part) => part.startsWith("csrftoken="));
-  return found ? decodeURIComponent(found.slice("csrftoken=".length)) : "";
-}
+import { csrfToken } from "../csrf.js";
 
 /** Why the site did not do what was asked. kind: invalid, busy, no_worker, no_redis, limit, offline, error. */
 export class Refusal extends Error {

@@ -11,7 +11,7 @@ export function numbersTable(figure) {
   if (rows.some((row) => row.length > 3)) heads.push(rows.some((row) => row.length > 4) ? "Low" : "Value");
   if (rows.some((row) => row.length > 4)) heads.push("High");
   const table = document.createElement("table");
-  table.className = "table numbers-table";
+  table.className = "table";
   const caption = table.createCaption();
   caption.textContent = rows.length > MOST_ROWS ? `The first ${MOST_ROWS} of ${rows.length} points` : `${rows.length} points`;
   const head = table.createTHead().insertRow();
