@@ -2,7 +2,7 @@
 
     python benchmarks/ann_overhead.py
 
-The contestants of a row take turns over the same queries, one query a call, and the quickest of the repeats counts: what disturbs only adds.
+The contestants of a row take turns over the same queries, one query a call, and the quickest of the repeats counts.
 A ratio of time above 1 means we are slower; a ratio of throughput above 1 means we are faster.
 """
 
