@@ -7,6 +7,7 @@ adjustment this is the same as putting in the mean, and needs no second pass.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -95,7 +96,7 @@ def part_of(batch: Batch, table: TableFile, roles: Roles, cap: float | None = No
         missing={label: int(absent[code]) for code, label in enumerate(labels)},
         no_arm=int((codes < 0).sum()),
         rows=batch.rows,
-        largest=_largest(batch, roles, kept),
+        largest=_largest(batch, roles, kept, math.inf if cap is None else cap),
     )
 
 
@@ -115,13 +116,13 @@ def _metric_columns(
     return columns
 
 
-def _largest(batch: Batch, roles: Roles, kept: NDArray[np.bool_]) -> Largest | None:
+def _largest(batch: Batch, roles: Roles, kept: NDArray[np.bool_], cap: float) -> Largest | None:
     if not kept.any():
         return None
     y = np.where(kept, batch.numbers[roles.metric], -np.inf)
     at = int(y.argmax())
     unit = str(batch.texts[roles.unit][at].as_py()) if roles.unit else ""
-    return Largest(float(y[at]), batch.first_row + at, unit)
+    return Largest(min(float(y[at]), cap), batch.first_row + at, unit)
 
 
 def metric_values(table: TableFile, roles: Roles) -> Iterator[Floats]:
