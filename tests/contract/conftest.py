@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+
+from simulators.lab import Lab
+from simulators.registry import labs
+from tests.contract.running import Recording, record
+
+ALL = [pytest.param(lab, id=f"{problem}/{slug}") for (problem, slug), lab in labs().items()]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Whatever asks for `lab` runs once a lab."""
+    if "lab" in metafunc.fixturenames:
+        metafunc.parametrize("lab", ALL)
+
+
+@pytest.fixture(scope="session")
+def defaults(tmp_path_factory: pytest.TempPathFactory) -> Callable[[type[Lab]], Recording]:
+    """The recording of a lab's default run, made once, with a cold cache."""
+
+    @cache
+    def of(lab: type[Lab]) -> Recording:
+        return record(lab, {}, tmp_path_factory.mktemp("assets"))
+
+    return of
