@@ -19,7 +19,6 @@ export function loadPlotly(url) {
   return loading;
 }
 
-const reducedMotion = window.matchMedia("(prefers-reduced-motion: reduce)");
 const coarsePointer = window.matchMedia("(pointer: coarse)");
 const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
 const MODE_BAR = ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"];
@@ -36,7 +35,7 @@ function themedAxis(axis, { quiet, grid }) {
   return { gridcolor: grid, linecolor: grid, zerolinecolor: grid, tickfont: { color: quiet, size: 11 }, automargin: true, ...axis, title };
 }
 
-/** The figure's layout in the page's colours; the lab decides axes, shapes and bar modes. */
+/** The figure's layout in the page's colours; the lab decides axes, shapes and bar modes. No `transition`: it freezes the axes' ranges. */
 function themedLayout(layout, key) {
   const colours = theme();
   const axes = Object.fromEntries(Object.entries(layout).filter(([name]) => /^[xy]axis\d*$/.test(name)).map(([name, axis]) => [name, themedAxis(axis, colours)]));
@@ -53,18 +52,18 @@ function themedLayout(layout, key) {
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     hoverlabel: { bgcolor: colours.surface, bordercolor: colours.grid, font: { family: colours.font, color: colours.text }, align: "left" },
-    transition: { duration: reducedMotion.matches ? 0 : layout.transition?.duration ?? 0 },
-    uirevision: key,
+    uirevision: [key, ...Object.values(axes).flatMap((axis) => [axis.type, axis.title.text])].join("/"), // keeps a zoom while the axes mean the same
   };
 }
 
-const CONFIG = { displaylogo: false, responsive: true, modeBarButtonsToRemove: MODE_BAR, scrollZoom: false };
+const CONFIG = { displaylogo: false, responsive: false, modeBarButtonsToRemove: MODE_BAR, scrollZoom: false };
 
 /** A place on the page that holds figures by key, in the order in which they first came. */
 export class FigureBoard {
   #shown = new Map();
   #queued = new Map();
   #drawing = null;
+  #sizes = new ResizeObserver((entries) => this.#resized(entries)); // Plotly's own resizing would freeze the axes at their range of then
 
   constructor(root, { plotlyUrl, onDraw = () => {} }) {
     this.root = root;
@@ -114,10 +113,17 @@ export class FigureBoard {
     item.title.textContent = figure.title;
     item.summary.textContent = figure.summary;
     item.node.dataset.drawn = String(Number(item.node.dataset.drawn || 0) + 1);
+    item.width = item.plot.clientWidth;
     const { data, layout } = structuredClone(figure.plot); // react compares by identity, so arrays must be new ones
     await plotly.react(item.plot, data, themedLayout(layout, figure.key), CONFIG);
     item.plot.querySelector("svg.main-svg")?.setAttribute("aria-hidden", "true");
     if (item.numbers.open) fillNumbers(item);
+  }
+
+  #resized(entries) {
+    const items = [...this.#shown.values()];
+    const changed = entries.map((entry) => items.find((item) => item.plot === entry.target)).filter((item) => item?.figure && item.width !== item.plot.clientWidth);
+    this.show(changed.map((item) => item.figure));
   }
 
   #make(key) {
@@ -127,12 +133,13 @@ export class FigureBoard {
     node.dataset.figure = key;
     item.numbers.addEventListener("toggle", () => item.numbers.open && fillNumbers(item));
     this.root.append(node);
-    new ResizeObserver(() => item.plot.data && window.Plotly.Plots.resize(item.plot)).observe(item.plot);
+    this.#sizes.observe(item.plot);
     this.#shown.set(key, item);
     return item;
   }
 
   #remove(key, item) {
+    this.#sizes.unobserve(item.plot);
     window.Plotly?.purge(item.plot);
     item.node.remove();
     this.#shown.delete(key);
