@@ -84,7 +84,7 @@ def _sentence(error: ValidationError, path: Path) -> str:
     item = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in item["loc"]) or "whole file"
     if item["type"] == "value_error":
-        return f"{_name(path)}, {key}: {item['ctx']['error']}."
+        return f"{_name(path)}, {key}: {str(item['ctx']['error']).rstrip('.')}."
     given = "" if item["type"] == "missing" else f"; {str(item['input'])[:60]!r} was given"
     return f"{_name(path)}, {key}: {item['msg']}{given}."
 
