@@ -167,6 +167,8 @@ def computed(key: str, **inputs: float) -> CalculatorResult:
         ("reindex_window", "build_core_h", 118),
         ("recall_sampling", "queries", 384),
         ("index_memory", "hnsw_mib", 62.6),
+        ("compaction", "memory_days", 42.86),
+        ("compaction", "interval", 7),
     ],
 )
 def test_defaults_reproduce_the_figures_the_walkthrough_quotes(key: str, output: str, expected: float) -> None:
@@ -214,6 +216,15 @@ def test_crossovers_are_where_the_costs_meet() -> None:
     recall = computed("filter_crossover").value("crossover_accept")
     meet = computed("filter_crossover", pass_share=recall)
     assert meet.value("pre_cost") == pytest.approx(meet.value("accept_cost"))
+
+
+def test_compaction_keeps_the_tombstones_at_the_trigger() -> None:
+    """At heavy churn memory sets the pace, and the share just before a rebuild is the trigger itself."""
+    heavy = computed("compaction", churn=20)
+    assert heavy.dominating == "by_memory"
+    assert heavy.value("by_memory") == pytest.approx(0.467, rel=0.01)
+    assert heavy.value("dead") == pytest.approx(30)
+    assert computed("compaction").value("dead") < 30
 
 
 def test_the_constraint_follows_the_inputs() -> None:
