@@ -44,6 +44,7 @@ class Plan:
     naive_ratio: bool = False  # take views for units
     absolute_unit: str = ""
     absolute_factor: float = 1.0
+    column_unit: str = ""  # of the metric's own column
 
 
 @dataclass(frozen=True)

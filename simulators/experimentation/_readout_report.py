@@ -300,7 +300,7 @@ def _routes_table(readout: Readout) -> Table:
         f"Low ({unit})",
         f"High ({unit})",
         "p-value",
-        "df",
+        "Degrees of freedom (units)",
         "Variance left (share)",
         "Theta",
         "Note",
@@ -344,6 +344,6 @@ def _arms_table(readout: Readout) -> Table:
         at = moments.index(readout.plan.metric)
         deviation = math.sqrt(max(0.0, float(moments.covariance()[at, at]))) if moments.n > 1 else None
         rows.append((arm, readout.assigned[arm], moments.n, readout.missing.get(arm, 0), float(moments.mean[at]), deviation))
-    return Table(
-        "arms", "Arms", ("Arm", "Assigned (units)", "Analysed (units)", "Without metric (units)", "Mean", "Standard deviation"), tuple(rows)
-    )
+    counts = ("Assigned (units)", "Analysed (units)", "Without metric (units)")
+    unit = readout.plan.column_unit
+    return Table("arms", "Arms", ("Arm", *counts, f"Mean ({unit})", f"Standard deviation ({unit})"), tuple(rows))

@@ -270,7 +270,17 @@ def _world_plan(params: ReadoutLab.Params) -> Plan:
             "post_period": Route("Covariate from the test", ("post_clicks",), "post_views"),
         }
         naive = params.ratio_variance == "naive"
-        return Plan("clicks", "Clicks per view", routes, params.covariates, "views", naive, absolute_unit="pp", absolute_factor=100.0)
+        return Plan(
+            "clicks",
+            "Clicks per view",
+            routes,
+            params.covariates,
+            "views",
+            naive,
+            absolute_unit="pp",
+            absolute_factor=100.0,
+            column_unit="clicks a user",
+        )
     suffix = "" if params.winsorise == "none" else f"_{params.winsorise}"
     routes = {
         "none": Route("Unadjusted"),
@@ -278,7 +288,14 @@ def _world_plan(params: ReadoutLab.Params) -> Plan:
         "several": Route("Several covariates", (f"x{suffix}", f"s{suffix}", "new")),
         "post_period": Route("Covariate from the test", (f"post{suffix}",)),
     }
-    return Plan(f"y{suffix}", "Revenue a user" + (", capped" if suffix else ""), routes, params.covariates, absolute_unit="$ a user")
+    return Plan(
+        f"y{suffix}",
+        "Revenue a user" + (", capped" if suffix else ""),
+        routes,
+        params.covariates,
+        absolute_unit="$ a user",
+        column_unit="$ a user",
+    )
 
 
 def _world_readout(world: World, plan: Plan, question: Question, params: ReadoutLab.Params, ctx: Context, arms: Arms) -> Readout:
@@ -352,7 +369,7 @@ def _own_plan(params: ReadoutLab.Params, found: own.OwnData) -> Plan:
     label = f"{found.roles.metric} per {found.roles.denominator}" if ratio else found.roles.metric
     unit, factor = ("pp", 100.0) if found.proportion and not ratio else (label, 1.0)
     naive = ratio and params.ratio_variance == "naive"
-    return Plan(METRIC, label, routes, wanted, DENOMINATOR if ratio else None, naive, unit, factor)
+    return Plan(METRIC, label, routes, wanted, DENOMINATOR if ratio else None, naive, unit, factor, found.roles.metric)
 
 
 def _own_notes(params: ReadoutLab.Params, found: own.OwnData) -> Iterator[str]:
