@@ -1,4 +1,8 @@
-"""A real Chromium on the running site. Whatever the page complains about fails the test."""
+"""A real Chromium on the running site. Whatever the page complains about fails the test.
+
+The site's Content Security Policy holds here too. `page.wait_for_function` compiles a string, which the policy refuses; wait with
+`expect(...)`, or poll `page.evaluate`, which goes around the page.
+"""
 
 from __future__ import annotations
 
