@@ -4,29 +4,65 @@ from __future__ import annotations
 
 from typing import Any
 
-from allauth.account.forms import LoginForm, SignupForm
+from allauth.account import forms as allauth_forms
 from django import forms
 
 from mlsd_app.accounts.models import User
 
 DELETE_WORD = "delete"
+WORDS = {  # field: (label, help)
+    "login": ("User name or e-mail", ""),
+    "username": ("User name", "Letters, digits and . + - _"),
+    "email": ("E-mail", ""),
+    "password": ("Password", ""),
+    "oldpassword": ("Present password", ""),
+    "password1": ("New password", "At least 10 characters, not a common password, not like your name."),
+    "password2": ("New password again", ""),
+}
 
 
-class SignInForm(LoginForm):  # type: ignore[misc]
+class Worded(forms.Form):
+    """Labels and help of ours; no placeholder that repeats the label and vanishes on the first letter."""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["login"].label = "User name or e-mail"
+        for name, field in self.fields.items():
+            field.label, field.help_text = WORDS.get(name, (field.label, field.help_text))
+            field.widget.attrs.pop("placeholder", None)
+
+
+class SignInForm(Worded, allauth_forms.LoginForm):  # type: ignore[misc]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.fields["login"].widget.attrs["autocomplete"] = "username"
-        self.fields["password"].help_text = ""  # the page has the link
 
 
-class SignUpForm(SignupForm):  # type: ignore[misc]
+class SignUpForm(Worded, allauth_forms.SignupForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].label = "User name"
         self.fields["email"].label = "E-mail (optional)"
-        self.fields["email"].help_text = "Only for resetting a forgotten password. Nothing else is sent."
-        self.fields["password1"].help_text = "At least 10 characters, not a common password, not your name."
+        self.fields["email"].help_text = "For resetting a forgotten password; nothing else is sent to it."
+        self.fields["password1"].label = "Password"
+
+
+class EmailForm(Worded, allauth_forms.AddEmailForm):  # type: ignore[misc]
+    pass
+
+
+class ChangePasswordForm(Worded, allauth_forms.ChangePasswordForm):  # type: ignore[misc]
+    pass
+
+
+class SetPasswordForm(Worded, allauth_forms.SetPasswordForm):  # type: ignore[misc]
+    pass
+
+
+class ResetPasswordForm(Worded, allauth_forms.ResetPasswordForm):  # type: ignore[misc]
+    pass
+
+
+class ResetPasswordKeyForm(Worded, allauth_forms.ResetPasswordKeyForm):  # type: ignore[misc]
+    pass
 
 
 class DeleteAccountForm(forms.Form):

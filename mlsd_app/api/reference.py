@@ -11,8 +11,18 @@ from typing import Any
 from drf_spectacular.generators import SchemaGenerator
 
 Schema = dict[str, Any]
-EXAMPLES = {"problem": "vector_search", "lab": "index_tradeoffs", "key": "memory", "token_id": "1"}
+EXAMPLES = {
+    "problem": "vector_search",
+    "lab": "index_tradeoffs",
+    "key": "raw_vectors",
+    "token_id": "1",
+    "run_id": "$RUN",
+    "dataset_id": "$DATASET",
+}
+TAGS = ("problems", "labs", "runs", "data sets", "tokens")
 MAX_DEPTH = 4
+ONE_LINE = 100  # characters of an example that need no break
+UPLOAD = "-F base=@base.fvecs -F option-metric=l2"
 AS_MYSELF = '-H "Authorization: Bearer $LOOP45_TOKEN"'
 
 
@@ -33,6 +43,12 @@ class Answer:
     meaning: str
     media: str
     rows: tuple[Row, ...]
+
+    @property
+    def words(self) -> str:
+        """What one may say of it before it is opened."""
+        kind = f", {self.media}" if self.media not in ("", "application/json") else ""
+        return {"200": "Answer", "201": "Created", "202": "Accepted", "204": "Done, without a body"}[self.status] + kind
 
 
 @dataclass(frozen=True)
@@ -55,15 +71,19 @@ class OperationGroup:
     title: str
     operations: tuple[Operation, ...]
 
+    @property
+    def anchor(self) -> str:
+        return self.title.replace(" ", "-")
+
 
 @cache
 def reference() -> tuple[OperationGroup, ...]:
-    """Operations by tag, in the order of their paths."""
+    """Operations by tag, in the order one needs them."""
     schema = SchemaGenerator().get_schema(public=True)
-    found: dict[str, list[Operation]] = {}
+    found: dict[str, list[Operation]] = {tag: [] for tag in TAGS}
     for path, methods in schema["paths"].items():
         for method, declared in methods.items():
-            found.setdefault(declared["tags"][0], []).append(_operation(schema, path, method, declared))
+            found[declared["tags"][0]].append(_operation(schema, path, method, declared))
     return tuple(OperationGroup(title, tuple(operations)) for title, operations in found.items())
 
 
@@ -77,8 +97,8 @@ def _operation(schema: Schema, path: str, method: str, declared: Schema) -> Oper
         summary=declared["summary"],
         text=declared.get("description", ""),
         sign_in=_sign_in(declared.get("security", [])),
-        parameters=tuple(_parameter(item) for item in declared.get("parameters", [])),
-        body=tuple(_rows(schema, body)),
+        parameters=tuple(_parameter(item) for item in sorted(declared.get("parameters", []), key=lambda item: path.find(item["name"]))),
+        body=tuple(_rows(schema, body, sent=True)),
         answers=tuple(answer for answer in answers if answer.status < "4"),
         errors=tuple(answer for answer in answers if answer.status >= "4"),
         curl=_curl(path, method, media, schema, body, declared),
@@ -94,8 +114,8 @@ def _sign_in(security: list[Schema]) -> str:
 
 def _parameter(declared: Schema) -> Row:
     where = {"path": "in the path", "query": "in the query", "header": "header"}[declared["in"]]
-    kind = f"{_kind(declared['schema'])}, {where}"
-    return Row(declared["name"], kind, declared.get("description", ""), bool(declared.get("required")))
+    kind = f"{_kind(declared['schema'])}{_bounds(declared['schema'])}, {where}"
+    return Row(declared["name"], kind, _help(declared), bool(declared.get("required")))
 
 
 def _body(declared: Schema) -> tuple[str, Schema]:
@@ -123,16 +143,17 @@ def _resolved(schema: Schema, shape: Schema) -> Schema:
     return {**target, **{key: value for key, value in shape.items() if key == "description"}}
 
 
-def _rows(schema: Schema, shape: Schema, depth: int = 0) -> Iterator[Row]:
+def _rows(schema: Schema, shape: Schema, depth: int = 0, *, sent: bool = False) -> Iterator[Row]:
     shape = _resolved(schema, shape)
     if shape.get("type") == "array":
-        yield from _rows(schema, shape["items"], depth)
+        yield from _rows(schema, shape["items"], depth, sent=sent)
     required = shape.get("required", [])
     for name, declared in shape.get("properties", {}).items():
         field = _resolved(schema, declared)
-        yield Row(name, _kind(field, schema), declared.get("description") or "", name in required, depth)
+        kind = _kind(field, schema) + (_bounds(field) if sent else "")
+        yield Row(name, kind, _help(declared), name in required, depth)
         if depth < MAX_DEPTH:
-            yield from _rows(schema, field, depth + 1)
+            yield from _rows(schema, field, depth + 1, sent=sent)
 
 
 def _kind(shape: Schema, schema: Schema | None = None) -> str:
@@ -140,38 +161,69 @@ def _kind(shape: Schema, schema: Schema | None = None) -> str:
     if kind == "array":
         inner = _resolved(schema, shape["items"]) if schema else shape["items"]
         return f"list of {_kind(inner, schema)}"
-    words = [str(shape.get("format") or kind).replace("date-time", "time"), _bounds(shape)]
+    words = str(shape.get("format") or kind).replace("date-time", "time").replace("int64", "integer")
     if shape.get("enum"):
-        words = [" | ".join(str(value) for value in shape["enum"] if value not in (None, ""))]
-    return " ".join([*filter(None, words), *(["or null"] if shape.get("nullable") else [])])
+        words = " | ".join(str(value) for value in shape["enum"] if value not in (None, ""))
+    return f"{words} or null" if shape.get("nullable") else words
 
 
 def _bounds(shape: Schema) -> str:
-    low, high = shape.get("minimum"), shape.get("maximum")
-    if shape.get("maxLength"):
-        return f"of at most {shape['maxLength']} characters"
-    return f"{low} to {high}" if low is not None and high is not None else ""
+    """What a value that is sent must keep to."""
+    bounds = f", at most {shape['maxLength']} characters" if shape.get("maxLength") else ""
+    if {"minimum", "maximum"} <= set(shape):
+        bounds = f", {shape['minimum']} to {shape['maximum']}"
+    default = shape.get("default")
+    return bounds if default in (None, "", {}) else f"{bounds}, default {json.dumps(default)}"
+
+
+def _help(declared: Schema) -> str:
+    """The description without the list of choices that the generator adds below it."""
+    return str(declared.get("description") or "").partition("\n\n* `")[0].partition("* `")[0]
 
 
 # --- examples --------------------------------------------------------------------------------------------------------
 
 
+def example(base: str) -> str:
+    """The way of a run in one piece, ready to be pasted."""
+    runs = f"$LOOP45/api/v1/labs/{EXAMPLES['problem']}/{EXAMPLES['lab']}/runs"
+    read_id = "python3 -c 'import json, sys; print(json.load(sys.stdin)[\"id\"])'"
+    return "\n".join(
+        [
+            f"export LOOP45={base} LOOP45_TOKEN=l45_...",
+            "",
+            f"RUN=$(curl -s {AS_MYSELF} -H 'Content-Type: application/json' \\",
+            f"""  -d '{{"params": {{}}, "seed": 7}}' "{runs}" \\""",
+            f"  | {read_id})",
+            f'curl -sN {AS_MYSELF} "$LOOP45/api/v1/runs/$RUN/events"',
+            f'curl -s {AS_MYSELF} "$LOOP45/api/v1/runs/$RUN/result"',
+        ]
+    )
+
+
 def _curl(path: str, method: str, media: str, schema: Schema, body: Schema, declared: Schema) -> str:
     for name, value in EXAMPLES.items():
         path = path.replace(f"{{{name}}}", value)
-    path = path.replace("{run_id}", "$RUN").replace("{dataset_id}", "$DATASET")
-    words = ["curl"]
+    words = ["curl -N" if "text/event-stream" in str(declared["responses"]) else "curl"]
     if method != "get" and not body:
-        words.append(f"-X {method.upper()}")
-    if {} not in declared.get("security", []):
-        words.append(AS_MYSELF if "token" in {name for entry in declared["security"] for name in entry} else "-b cookies.txt")
+        words[0] += f" -X {method.upper()}"
+    words += _signed_in(method, declared)
     if media == "application/json":
         words += ["-H 'Content-Type: application/json'", f"-d '{json.dumps(_example(_resolved(schema, body)))}'"]
     if media == "multipart/form-data":
-        words.append("-F vectors=@base.fvecs")
-    if "text/event-stream" in str(declared["responses"].get("200", {})):
-        words.append("-N")
-    return " \\\n  ".join([" ".join(words[:2]), *words[2:], f'"$LOOP45{path}"'])
+        words.append(UPLOAD)
+    words.append(f'"$LOOP45{path}"')
+    one_line = " ".join(words)
+    return one_line if len(one_line) <= ONE_LINE else " \\\n  ".join(words)
+
+
+def _signed_in(method: str, declared: Schema) -> list[str]:
+    match _sign_in(declared.get("security", [])):
+        case "Token or browser session":
+            return [AS_MYSELF]
+        case "Browser session only":
+            return ["-b cookies.txt", *(['-H "X-CSRFToken: $CSRF"'] if method != "get" else [])]
+    return []
 
 
 def _example(shape: Schema) -> Schema:

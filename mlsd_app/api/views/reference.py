@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
@@ -11,16 +12,21 @@ from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from mlsd_app.api.reference import reference
+from mlsd_app.api.reference import example, reference
 
 
 @require_safe
 def docs(request: HttpRequest) -> HttpResponse:
-    base = request.build_absolute_uri("/").rstrip("/")
-    return render(request, "api/docs.html", {"groups": reference(), "base": base})
+    context = {
+        "groups": reference(),
+        "example": example(request.build_absolute_uri("/").rstrip("/")),
+        "limits": settings.API_LIMITS,
+        "active_runs": settings.RUN_LIMITS["active_per_user"],
+    }
+    return render(request, "api/docs.html", context)
 
 
-@extend_schema(exclude=True)
+@extend_schema(exclude=True)  # type: ignore[untyped-decorator]
 @api_view(["GET", "POST", "PUT", "PATCH", "DELETE"])
 @permission_classes([AllowAny])
 def nothing_here(request: Request) -> Response:
