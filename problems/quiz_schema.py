@@ -150,21 +150,28 @@ class Change(Content):
 
 
 class LabQuestion(ItemBase):
-    """A question whose truth a lab computes. `direction`: does the metric rise, fall or hardly move?"""
+    """A question whose truth a lab computes, for each setting of `vary` on top of `base`.
+
+    value: the metric at these parameters. direction: does the metric rise, fall or hardly move under `change`?
+    order: the settings by the metric. pick: the one setting that meets `target`, a condition (`problems.conditions`).
+    """
 
     type: Literal["lab"]
     stem: Text
     lab: Slug
     preset: str = ""
     base: dict[str, Scalar | tuple[Scalar, ...]] = {}
-    vary: dict[str, tuple[Scalar, ...]] = {}
-    ask: Literal["value", "direction", "order"]
-    metric: Text
+    vary: dict[str, tuple[Scalar | tuple[Scalar, ...], ...]] = {}
+    ask: Literal["value", "direction", "order", "pick"]
+    metric: str = ""
+    target: str = ""
     change: Change | None = None
     seeds: int = Field(3, ge=1, le=10)
 
     @model_validator(mode="after")
-    def _change_when_direction(self) -> LabQuestion:
+    def _asks_about_something(self) -> LabQuestion:
+        if (self.ask == "pick") != bool(self.target) or (self.ask == "pick") == bool(self.metric):
+            raise ValueError(f"item {self.id!r}: a pick needs `target`, every other question `metric`")
         if (self.ask == "direction") != (self.change is not None):
             raise ValueError(f"item {self.id!r}: a direction question, and only that, needs `change`")
         return self

@@ -210,7 +210,7 @@ def test_item_bank_is_composed_as_agreed(problem: Problem) -> None:
     assert all(kinds[kind] >= count for kind, count in least.items()), kinds
     assert len({item.id for item in items} | set(quiz_of(problem).retired)) == len(items) + len(quiz_of(problem).retired)
     assert sum(item.phase in ("gotchas", "monitoring") for item in items) >= 3
-    assert {"capacity", "architecture", "deep_dive", "eval", "gotchas"} <= {item.phase for item in items}
+    assert {"clarify", "capacity", "architecture", "deep_dive", "eval", "gotchas"} <= {item.phase for item in items}
 
 
 @every_complete
@@ -284,9 +284,12 @@ def test_lab_questions_ask_for_parameters_the_lab_takes(problem: Problem) -> Non
 
 @pytest.mark.slow
 @every_complete
-def test_lab_questions_name_a_metric_of_the_run(problem: Problem, assets: CachedAssets) -> None:
+def test_lab_questions_have_an_answer(problem: Problem, assets: CachedAssets) -> None:
     for item in quiz_of(problem).items:
-        if isinstance(item, LabQuestion):
+        if isinstance(item, LabQuestion) and item.ask == "pick":
+            runs = [metrics_of(problem, item.lab, values, assets) for values in settings_of(item)]
+            assert [holds(item.target, run) for run in runs].count(True) == 1, f"{item.id}: not exactly one setting meets the target"
+        elif isinstance(item, LabQuestion):
             assert metrics_of(problem, item.lab, next(settings_of(item)), assets)[item.metric] is not None, item.id
 
 

@@ -155,7 +155,7 @@ def test_diagram_is_legible_on_a_phone(problem: Problem) -> None:
 @every_complete
 def test_diagram_shows_every_shape_and_arrow_of_its_source(problem: Problem) -> None:
     shapes, arrows = read_d2((ROOT / problem.slug / "diagram.d2").read_text(encoding="utf-8"))
-    boxes = {element.attrib["id"]: element for element in svg_elements(problem) if "id" in element.attrib}
+    boxes = {element.attrib["data-node"]: element for element in svg_elements(problem) if "data-node" in element.attrib}
     assert shapes.keys() <= boxes.keys()
     for key, (label, link) in shapes.items():
         texts = [text.text for text in boxes[key].iter() if text.tag.endswith("text")]
