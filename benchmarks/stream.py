@@ -28,15 +28,16 @@ LONG = (
     ("experimentation/readout", {"users": "10000000"}),
     ("vector_search/index_tradeoffs", {"kind": "hnsw", "n": "100000", "ef_construction": "400"}),
 )
-WATCH_FRAMES = """() => {
-  window.benchTimes = [];
-  let begun = null;
-  addEventListener("input", () => { begun = performance.now(); }, true);
-  new MutationObserver(() => {
-    if (begun === null) return;
-    window.benchTimes.push(performance.now() - begun);
-    begun = null;
-  }).observe(document.querySelector("[data-place=figures]"), { subtree: true, childList: true, attributes: true });
+WATCH_PLOTS = """() => {
+  const bench = (window.bench = { begun: null, times: [] });
+  addEventListener("input", () => { bench.begun = performance.now(); }, true);
+  for (const plot of document.querySelectorAll("[data-place=figures] .js-plotly-plot")) {
+    plot.on("plotly_afterplot", () => {
+      if (bench.begun === null) return;
+      bench.times.push(performance.now() - bench.begun);
+      bench.begun = null;
+    });
+  }
 }"""
 
 
@@ -107,23 +108,24 @@ def cancel_times_s(client: Client, lab: str, values: Mapping[str, str], cancels:
 
 
 def slider_times_s(page: Page, url: str, steps: int) -> list[float]:
-    """Seconds from a slider's `input` event until a figure of the page changes, one step of the slider at a time."""
+    """Seconds from a slider's `input` event until a figure of the page has been drawn anew, one step of the slider at a time."""
     page.goto(url)
     page.wait_for_selector("[data-place=figures] .js-plotly-plot svg")
     page.wait_for_load_state("networkidle")
-    page.evaluate(WATCH_FRAMES)
+    page.evaluate(WATCH_PLOTS)
     slider = page.locator("form[data-lab-form] input[type=range]:visible").first
     slider.focus()
-    for step in range(steps):
-        page.keyboard.press("ArrowRight" if step % (2 * 20) < 20 else "ArrowLeft")
-        wait_until(lambda seen=step: drawn(page, seen), 30, lambda: f"no picture came for step {step}")
-        page.wait_for_timeout(150)
-    return [milliseconds / 1000 for milliseconds in page.evaluate("window.benchTimes")]
+    for _ in range(steps):
+        page.keyboard.press("ArrowRight")  # always onwards: a value seen before would come from the cache
+        wait_until(lambda: drawn(page), 30, lambda: "no picture came")
+        page.wait_for_timeout(300)
+    return [milliseconds / 1000 for milliseconds in page.evaluate("window.bench.times")]
 
 
-def drawn(page: Page, seen: int) -> bool:
+def drawn(page: Page) -> bool:
+    """Whether the picture of the last step is there."""
     page.wait_for_timeout(5)
-    return bool(page.evaluate("window.benchTimes.length") > seen)
+    return bool(page.evaluate("window.bench.begun === null"))
 
 
 def in_chromium(site: LiveSite, steps: int) -> list[float]:
