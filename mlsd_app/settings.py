@@ -155,7 +155,15 @@ API_TOKENS_PER_USER = 10
 ACCOUNT_ADAPTER = "mlsd_app.accounts.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email", "password1*"]
-ACCOUNT_FORMS = {"login": "mlsd_app.accounts.forms.SignInForm", "signup": "mlsd_app.accounts.forms.SignUpForm"}
+ACCOUNT_FORMS = {
+    "login": "mlsd_app.accounts.forms.SignInForm",
+    "signup": "mlsd_app.accounts.forms.SignUpForm",
+    "add_email": "mlsd_app.accounts.forms.EmailForm",
+    "change_password": "mlsd_app.accounts.forms.ChangePasswordForm",
+    "set_password": "mlsd_app.accounts.forms.SetPasswordForm",
+    "reset_password": "mlsd_app.accounts.forms.ResetPasswordForm",
+    "reset_password_from_key": "mlsd_app.accounts.forms.ResetPasswordKeyForm",
+}
 ACCOUNT_EMAIL_VERIFICATION = "none"  # signing up sends nothing; changing the address and resetting the password do
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_USERNAME_MIN_LENGTH = 3
