@@ -9,7 +9,8 @@ from django import template
 
 register = template.Library()
 
-THIN = "\N{NARROW NO-BREAK SPACE}"
+THIN = "\N{NARROW NO-BREAK SPACE}"  # between groups of digits
+GAP = "\N{NO-BREAK SPACE}"  # before a unit
 MINUS = "\N{MINUS SIGN}"
 PREFIXES = {-9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P"}
 # Unit as labs write it -> (symbol that takes a prefix, power of ten of the unit as written).
@@ -38,7 +39,7 @@ COUNTS_FROM = 100_000  # from here on counts read "123 k"; below they are writte
 def quantity(value: float | None, unit: str = "") -> str:
     """`value` with its unit: 0.0042, "s" -> 4.2 ms."""
     number, shown_unit = parts(value, unit)
-    glue = "" if shown_unit.startswith(("/", "×")) else THIN
+    glue = "" if shown_unit.startswith(("/", "×")) else GAP
     return f"{number}{glue}{shown_unit}" if shown_unit else number
 
 
@@ -87,7 +88,7 @@ def _count(value: float) -> str:
     if abs(value) < COUNTS_FROM:
         return _digits(value)
     exponent = _exponent(value, lowest=3)
-    return f"{_digits(value / 10.0**exponent)}{THIN}{PREFIXES[exponent]}"
+    return f"{_digits(value / 10.0**exponent)}{GAP}{PREFIXES[exponent]}"
 
 
 def _digits(value: float) -> str:

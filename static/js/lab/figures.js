@@ -21,7 +21,8 @@ export function loadPlotly(url) {
 
 const coarsePointer = window.matchMedia("(pointer: coarse)");
 const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
-const MODE_BAR = ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"];
+const BUTTONS = [["toImage", "zoom2d", "pan2d", "resetScale2d"]];
+const LEGEND_ROW_PX = 19;
 
 /** Colours of the page as CSS has them now. */
 function theme() {
@@ -39,7 +40,7 @@ function themedAxis(axis, { quiet, grid }) {
 function themedLayout(layout, key) {
   const colours = theme();
   const axes = Object.fromEntries(Object.entries(layout).filter(([name]) => /^[xy]axis\d*$/.test(name)).map(([name, axis]) => [name, themedAxis(axis, colours)]));
-  const legend = { orientation: "h", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", font: { size: 12, color: colours.text }, ...layout.legend };
+  const legend = { orientation: "h", xref: "container", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", font: { size: 12, color: colours.text }, ...layout.legend };
   return {
     hovermode: "closest",
     margin: { l: 12, r: 16, t: layout.showlegend ? 36 : 12, b: 12 },
@@ -56,7 +57,15 @@ function themedLayout(layout, key) {
   };
 }
 
-const CONFIG = { displaylogo: false, responsive: false, modeBarButtonsToRemove: MODE_BAR, scrollZoom: false };
+const CONFIG = { displaylogo: false, responsive: false, modeBarButtons: BUTTONS, displayModeBar: coarsePointer.matches ? false : "hover", scrollZoom: false };
+
+/** Rows that the names of the traces take above the plot; the plot grows by them instead of shrinking. */
+function legendRows({ data, layout }, width) {
+  const names = data.filter((trace) => trace.showlegend !== false).map((trace) => trace.name || "");
+  if (!layout.showlegend || !names.length) return 0;
+  const widest = Math.max(...names.map((name) => name.length)) * 7 + 48;
+  return Math.ceil(names.length / Math.max(1, Math.floor(width / widest)));
+}
 
 /** A place on the page that holds figures by key, in the order in which they first came. */
 export class FigureBoard {
@@ -88,7 +97,14 @@ export class FigureBoard {
     for (const [key, item] of this.#shown) {
       if (!kept.has(key)) this.#remove(key, item);
     }
-    return this.show(figures);
+    return this.show(figures).then(() => this.#order(figures));
+  }
+
+  /** Puts the figures in the order of the result; nothing is touched when they stand so already. */
+  #order(figures) {
+    const wanted = figures.map((figure) => this.#shown.get(figure.key)?.node).filter(Boolean);
+    const now = [...this.root.children].filter((node) => wanted.includes(node));
+    if (now.some((node, i) => node !== wanted[i])) this.root.append(...wanted);
   }
 
   /** Old figures stay, dimmed, while new ones are on their way. */
@@ -114,6 +130,7 @@ export class FigureBoard {
     item.summary.textContent = figure.summary;
     item.node.dataset.drawn = String(Number(item.node.dataset.drawn || 0) + 1);
     item.width = item.plot.clientWidth;
+    item.plot.style.setProperty("--legend", `${LEGEND_ROW_PX * legendRows(figure.plot, item.width)}px`);
     const { data, layout } = structuredClone(figure.plot); // react compares by identity, so arrays must be new ones
     await plotly.react(item.plot, data, themedLayout(layout, figure.key), CONFIG);
     item.plot.querySelector("svg.main-svg")?.setAttribute("aria-hidden", "true");

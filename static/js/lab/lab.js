@@ -14,6 +14,7 @@ import { SweepPanel } from "./sweep.js";
 
 const ADDRESS_DELAY_MS = 250; // browsers refuse more than about a hundred address changes in half a minute
 const TYPING_DELAY_MS = 250;
+const SMALL_SCREEN = window.matchMedia("(max-width: 60rem)"); // as in lab.css
 
 class LabPage {
   constructor(root) {
@@ -28,12 +29,16 @@ class LabPage {
     this.sweep = new SweepPanel(root.querySelector("[data-sweep]"), { ...root.dataset, entries: () => this.#entries(), onEnd: () => this.map.refresh() });
     this.data = root.querySelector("[data-own-data]") && new DataPanel(root.querySelector("[data-own-data]"), { ...root.dataset, onChoice: () => this.#tweaked("settled") });
     this.#listen();
+    this.#markPreset();
     this.#open();
+    if (SMALL_SCREEN.matches && !root.querySelector("[aria-invalid=true]")) root.querySelector("[data-params]").open = false; // the picture first
   }
 
   /** A kept run shows its result, one under way is followed, and a fresh page runs. Values the server refused wait for the user. */
   #open() {
     const figures = jsonPart(this.root, "figures");
+    const kept = this.root.querySelector("template[data-result]");
+    if (kept) fillSlots(this.root, kept.innerHTML);
     this.map.refresh();
     if (figures) this.board.settle(figures);
     else if (this.root.dataset.eventsUrl) this.runner.resume(this.root.dataset.eventsUrl);
@@ -108,7 +113,9 @@ class LabPage {
 
   #markPreset() {
     for (const button of this.root.querySelectorAll("[data-action=preset]")) {
-      button.setAttribute("aria-pressed", String(this.form.matches(JSON.parse(button.dataset.values))));
+      const chosen = this.form.matches(JSON.parse(button.dataset.values));
+      button.setAttribute("aria-pressed", String(chosen));
+      if (chosen) this.root.querySelector("p[data-story]").textContent = button.dataset.story;
     }
   }
 
@@ -168,7 +175,7 @@ class LabPage {
 
   #stale(value) {
     this.board.stale = value;
-    this.root.querySelector("[data-place=tiles]").classList.toggle("is-stale", value);
+    for (const name of ["tiles", "comparison"]) this.root.querySelector(`[data-place=${name}]`).classList.toggle("is-stale", value);
   }
 
   async #cancel() {
