@@ -12,7 +12,7 @@ from django.test import AsyncClient
 from mlsd_app.accounts.models import User
 from mlsd_app.accounts.services import guest_create
 from mlsd_app.runs.models import Baseline, Dataset, Run, RunState, StoredResult
-from tests.web.runs.conftest import counter, other, queue, user  # noqa: F401
+from tests.web.runs.conftest import counter, other, queue, user  # noqa: F401, F811
 
 PASSWORD = "correct horse battery"
 
