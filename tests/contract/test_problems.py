@@ -139,6 +139,7 @@ def test_diagram_is_safe_under_a_strict_content_policy(problem: Problem) -> None
     names = {name.lower() for element in elements for name in element.attrib}
     assert "style" not in names and not any(name.startswith("on") for name in names)
     assert {"title", "desc"} <= tags
+    assert elements[0].attrib["role"] == "group", "an image would hide its links from a screen reader"
 
 
 @every_complete
