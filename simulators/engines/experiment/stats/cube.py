@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +32,15 @@ from simulators.engines.experiment.stats.moments import (
 from simulators.errors import InvalidInput
 
 Cell = tuple[Any, ...]
-_FEW_CELLS = 4  # up to here a weighted product a cell is quicker than sorting the block
+_FEW_CELLS = 4  # up to here picking the rows of each cell is quicker than sorting the block
+
+
+class CellSums(NamedTuple):
+    """Of the cells of one block, about the block's shift."""
+
+    n: Floats  # (c,)
+    sums: Floats  # (c, k)
+    cross: Floats  # (c, k, k)
 
 
 class MomentTable:
@@ -60,12 +68,18 @@ class MomentTable:
         Raises InvalidInput for a missing key, unequal lengths, other metrics than before, or a value that is not finite.
         """
         keys, metrics = self._split(columns)
-        buffers = np.empty((2, len(metrics) + 1, BLOCK_ROWS))  # reused: fresh memory for every block would double the time
+        longest = min(BLOCK_ROWS, max(map(len, keys.values()), default=0))
+        block, scratch = np.empty((2, len(metrics), longest))  # reused: fresh memory for every block would double the time
         for rows in blocks(keys | metrics):
             codes, present = _cell_codes([array[rows] for array in keys.values()])
             with np.errstate(invalid="ignore"):  # infinite values are refused below, by name
-                _, shift = shifted_block(buffers[0, 1:], [array[rows] for array in metrics.values()])
-                self._add(present, *_block_sums(buffers[:, :, : len(codes)], shift, codes, len(present)))
+                shifted, shift = shifted_block(block, [array[rows] for array in metrics.values()])
+                sums = (
+                    _few_cells(shifted, scratch, codes, len(present))
+                    if len(present) <= _FEW_CELLS
+                    else _many_cells(shifted, codes, len(present))
+                )
+                self._add(present, sums, shift)
         refuse_not_finite(self.total())
         return self
 
@@ -96,12 +110,12 @@ class MomentTable:
         self._names, self._kinds = names, kinds
         return keys, metrics
 
-    def _add(self, present: list[Cell], n: Floats, mean: Floats, centred: Floats) -> None:
-        kept = n > 0
+    def _add(self, present: list[Cell], sums: CellSums, shift: Floats) -> None:
+        kept = sums.n > 0
         at = [self._cells.setdefault(cell, len(self._cells)) for cell, keep in zip(present, kept, strict=True) if keep]
         self._grow(len(self._cells))
-        n, mean, centred = n[kept], mean[kept], centred[kept]
-        merged = merge_centred(self._n[at], self._mean[at], self._centred[at], n, mean, centred)
+        mean, centred = centred_sums(sums.n[kept], sums.sums[kept], sums.cross[kept], shift)
+        merged = merge_centred(self._n[at], self._mean[at], self._centred[at], sums.n[kept], mean, centred)
         self._n[at], self._mean[at], self._centred[at] = merged
 
     def _grow(self, cells: int) -> None:
@@ -142,38 +156,36 @@ def _factorised(key: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return values, codes
 
 
-def _block_sums(buffers: Floats, shift: Floats, codes: NDArray[Any], cells: int) -> tuple[Floats, Floats, Floats]:
-    """Counts (c,), means (c, k) and centred products (c, k, k) of the shifted block in buffers[0, 1:]; the rest of `buffers` is scratch."""
-    block, scratch = buffers
-    block[0] = 1.0
-    products = _weighted_products(block, scratch, codes, cells) if cells <= _FEW_CELLS else _sorted_products(block, codes, cells)
-    n, sums, cross = products[:, 0, 0], products[:, 0, 1:], products[:, 1:, 1:]
-    return n, *centred_sums(n, sums, cross, shift)
-
-
-def _weighted_products(block: Floats, weighted: Floats, codes: NDArray[Any], cells: int) -> Floats:
-    """(c, 1 + k, 1 + k): counts, sums and sums of products of each cell, with weights of 0 and 1."""
-
-    def product(cell: int) -> Floats:
-        np.equal(codes, cell, out=weighted[0], casting="unsafe")
-        np.multiply(block[1:], weighted[0], out=weighted[1:])
-        return gram(weighted, block)
-
-    total = gram(block, block)
-    products = [product(cell) for cell in range(cells - 1)]
-    rest = total - sum(products)
+def _few_cells(block: Floats, scratch: Floats, codes: NDArray[Any], cells: int) -> CellSums:
+    """Picks the rows of each cell but the last, which is what remains of the whole."""
+    whole, parts = _sums(block), [_sums(_picked(block, scratch, codes == cell)) for cell in range(cells - 1)]
+    rest = tuple(total - sum(part) for total, *part in zip(whole, *parts, strict=True))
     # What is left after subtracting keeps its digits only if it is not a tiny part of the whole (one arm with a huge outlier).
-    safe = bool((np.diag(rest) >= 1e-3 * np.diag(total)).all())
-    return np.stack([*products, rest if safe else product(cells - 1)])
+    safe = bool((np.diag(rest[2]) >= 1e-3 * np.diag(whole[2])).all()) if cells > 1 else True
+    last = rest if safe else _sums(_picked(block, scratch, codes == cells - 1))
+    return CellSums(*(np.stack(values) for values in zip(*parts, last, strict=True)))
 
 
-def _sorted_products(block: Floats, codes: NDArray[Any], cells: int) -> Floats:
-    """The same for many cells: rows sorted by cell, then summed run by run."""
+def _picked(block: Floats, scratch: Floats, mask: NDArray[np.bool_]) -> Floats:
+    at = np.flatnonzero(mask)
+    picked = scratch[:, : len(at)]
+    for row, source in zip(picked, block, strict=True):
+        np.take(source, at, out=row, mode="clip")  # the other modes copy through a buffer
+    return picked
+
+
+def _sums(block: Floats) -> tuple[Floats, Floats, Floats]:
+    return np.asarray(float(block.shape[1])), block.sum(axis=1), gram(block)
+
+
+def _many_cells(block: Floats, codes: NDArray[Any], cells: int) -> CellSums:
+    """Rows sorted by cell, then summed run by run."""
     order = np.argsort(codes.astype(np.uint16 if cells <= 2**16 else np.int64), kind="stable")
     ordered = block[:, order]
     starts = np.searchsorted(codes[order], np.arange(cells))
-    products = np.empty((cells, len(block), len(block)))
+    cross = np.empty((cells, len(block), len(block)))
     for i in range(len(block)):
         for j in range(i, len(block)):
-            products[:, i, j] = products[:, j, i] = np.add.reduceat(ordered[i] * ordered[j], starts)
-    return products
+            cross[:, i, j] = cross[:, j, i] = np.add.reduceat(ordered[i] * ordered[j], starts)
+    n = np.diff(np.append(starts, len(codes))).astype(float)
+    return CellSums(n, np.add.reduceat(ordered, starts, axis=1).T, cross)

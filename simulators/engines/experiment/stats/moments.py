@@ -18,7 +18,7 @@ from simulators.errors import InvalidInput
 
 Floats = NDArray[np.float64]
 Kind = Literal["mean", "proportion"]  # a proportion is a column of 0 and 1: its variance is p(1 - p)
-BLOCK_ROWS = 65_536  # a few float64 columns of this length stay in the second-level cache
+BLOCK_ROWS = 262_144  # 2 MB a column: shorter blocks spend more on their bookkeeping, longer ones leave the cache
 _SHIFT_SAMPLE = 33  # the upper median of so many values is one of them, so a constant column is centred to exact zeros
 
 
@@ -74,12 +74,12 @@ class Moments:
         arrays = number_columns(columns)
         names, kinds = tuple(arrays), column_kinds(arrays)
         merged = empty(names, kinds)
-        buffer = np.empty((len(arrays), BLOCK_ROWS))
+        buffer = np.empty((len(arrays), min(BLOCK_ROWS, len(next(iter(arrays.values()), ())))))
         for rows in blocks(arrays):
             picked = None if where is None else np.flatnonzero(where[rows])
             with np.errstate(invalid="ignore"):  # infinite values are refused below, by name
                 block, shift = shifted_block(buffer, [array[rows] if picked is None else array[rows][picked] for array in arrays.values()])
-                merged += cls(names, block.shape[1], block.sum(axis=1), gram(block, block), kinds, shift=shift)
+                merged += cls(names, block.shape[1], block.sum(axis=1), gram(block), kinds, shift=shift)
         refuse_not_finite(merged)
         return merged
 
@@ -159,12 +159,12 @@ def shifted_block(buffer: Floats, arrays: Sequence[NDArray[Any]]) -> tuple[Float
     return block, shift
 
 
-def gram(a: Floats, b: Floats) -> Floats:
-    """a @ b.T for a product known to be symmetric. Dot by dot: BLAS has no quick path for a few very long rows times themselves."""
-    product = np.empty((len(a), len(a)))
-    for i in range(len(a)):
-        for j in range(i, len(a)):
-            product[i, j] = product[j, i] = a[i] @ b[j]
+def gram(block: Floats) -> Floats:
+    """block @ block.T, dot by dot: BLAS has no quick path for a few very long rows times themselves."""
+    product = np.empty((len(block), len(block)))
+    for i, row in enumerate(block):
+        for j in range(i, len(block)):
+            product[i, j] = product[j, i] = row @ block[j]
     return product
 
 
