@@ -6,9 +6,11 @@ size confirms it, bodies are memory-mapped, and nothing is ever unpickled. Rows 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ast
+import re
+import struct
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +25,9 @@ VECTOR_SUFFIXES = (".npy", ".fvecs", ".bvecs")
 ID_SUFFIXES = (".ivecs", ".npy")
 
 _BLOCK_ROWS = 4096
-_HEADERS: dict[tuple[int, int], Callable[..., Any]] = {
-    (1, 0): np.lib.format.read_array_header_1_0,
-    (2, 0): np.lib.format.read_array_header_2_0,
-}
+_LENGTH = {(1, 0): "<H", (2, 0): "<I"}  # of the header, by version of the format
+_PLAIN_DTYPE = re.compile(r"[<>|=]?(f2|f4|f8|c8|c16|[iu][1248]|b1)")
+MOST_HEADER_BYTES = 10_000
 
 
 def read_vectors(path: str | Path, limit: int | None = None, *, name: str | None = None) -> npt.NDArray[np.float32]:
@@ -60,33 +61,45 @@ def read_ivecs(path: str | Path, *, name: str | None = None) -> npt.NDArray[np.i
 
 def _npy_rows(path: Path, name: str, dtypes: tuple[str, ...], limit: int | None) -> npt.NDArray[Any]:
     with path.open("rb") as handle:
-        shape, fortran, dtype = _npy_header(handle, name)
+        header = _npy_header(handle, name)
         offset = handle.tell()
-    if dtype.hasobject:
-        raise InvalidInput(f"{name}: holds pickled Python objects, which are never opened; save a 2-D array of {_either(dtypes)}")
-    if dtype.newbyteorder("=").name not in dtypes or dtype.subdtype:
-        raise InvalidInput(f"{name}: has dtype {dtype}, expected {_either(dtypes)}")
+    dtype, shape = _npy_dtype(header.get("descr"), dtypes, name), header.get("shape")
+    if not isinstance(shape, tuple) or any(type(size) is not int or size < 0 for size in shape):
+        raise InvalidInput(f"{name}: its .npy header gives the shape {_short(shape)}; sizes are whole numbers from 0 up")
     if len(shape) != 2:
         raise InvalidInput(f"{name}: has {len(shape)} dimensions (shape {_shape(shape)}), expected 2: rows x vector dimensions")
     _check_shape(shape[0], shape[1], limit, name)
     _check_length(path, name, offset + shape[0] * shape[1] * dtype.itemsize)
-    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order="F" if fortran else "C")[:limit]
+    order: Literal["F", "C"] = "F" if header.get("fortran_order") else "C"
+    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)[:limit]
 
 
-def _npy_header(handle: BinaryIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, Fortran order and dtype; numpy parses the header as a literal of at most 10,000 characters."""
+def _npy_header(handle: BinaryIO, name: str) -> dict[str, Any]:
+    """The header's dictionary (NumPy Enhancement Proposal 1), read as a literal of bounded length."""
+    magic = handle.read(8)
+    version = tuple(magic[6:])
+    if magic[:6] != b"\x93NUMPY" or version not in _LENGTH:
+        raise InvalidInput(f"{name}: its .npy header cannot be read; save the array with numpy.save")
+    code = _LENGTH[version]
+    claimed = handle.read(struct.calcsize(code))
+    length = struct.unpack(code, claimed)[0] if len(claimed) == struct.calcsize(code) else 0
     try:
-        version = np.lib.format.read_magic(handle)
-        if version not in _HEADERS:
-            raise InvalidInput(f"{name}: is .npy format {version[0]}.{version[1]}, expected 1.0 or 2.0")
-        shape, fortran, dtype = _HEADERS[version](handle)
-    except InvalidInput:
-        raise
-    except (ValueError, TypeError, SyntaxError, EOFError, MemoryError, RecursionError, OverflowError) as error:
-        raise InvalidInput(f"{name}: its .npy header cannot be read; save the array with numpy.save") from error
-    if any(not isinstance(size, int) or size < 0 for size in shape):
-        raise InvalidInput(f"{name}: its .npy header gives the shape {_shape(shape)}; sizes are whole numbers from 0 up")
-    return shape, fortran, dtype
+        header = ast.literal_eval(handle.read(min(length, MOST_HEADER_BYTES)).decode("latin1").strip())
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or length > MOST_HEADER_BYTES:
+        raise InvalidInput(f"{name}: its .npy header cannot be read; save the array with numpy.save")
+    return header
+
+
+def _npy_dtype(descr: Any, dtypes: tuple[str, ...], name: str) -> np.dtype[Any]:
+    if isinstance(descr, str) and descr.lstrip("<>|=") == "O":
+        raise InvalidInput(f"{name}: holds pickled Python objects, which are never opened; save a 2-D array of {_either(dtypes)}")
+    plain = isinstance(descr, str) and _PLAIN_DTYPE.fullmatch(descr)
+    dtype: np.dtype[Any] | None = np.dtype(descr) if plain else None
+    if dtype is None or dtype.name not in dtypes:
+        raise InvalidInput(f"{name}: has dtype {dtype.name if dtype else _short(descr)}, expected {_either(dtypes)}")
+    return dtype
 
 
 # --- .fvecs, .bvecs, .ivecs: each record is an int32 dimension, then that many values -------------------------------------
@@ -202,4 +215,9 @@ def _either(words: tuple[str, ...]) -> str:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return " x ".join(f"{size:,}" if isinstance(size, int) else repr(size) for size in shape) or "()"
+    return " x ".join(f"{size:,}" for size in shape) or "()"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
