@@ -138,5 +138,4 @@ class Baseline(models.Model):
 
 def stored_path(item: dict[str, Any]) -> Path:
     """Where the bytes of one entry of `Dataset.files` lie."""
-    folder: Path = settings.UPLOADS_DIR
-    return folder / item["sha256"][:2] / f"{item['sha256']}{item['suffix']}"
+    return Path(settings.UPLOADS_DIR, item["sha256"][:2], f"{item['sha256']}{item['suffix']}")
