@@ -15,6 +15,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
 
+from problems.schema import anchor
+
 VERSION = 1  # raise it when the same text means other HTML
 Resolve = Callable[[str], str]
 MATH_TAGS = set(
@@ -81,9 +83,11 @@ def _heading_open(self: Any, tokens: list[Token], index: int, options: Any, env:
 
 
 def _table_open(self: Any, tokens: list[Token], index: int, options: Any, env: Any) -> str:
-    return '<div class="table-scroll" tabindex="0" role="region" aria-label="Table"><table>\n'
+    """A table scrolls by itself; its column heads name the region, so that no two regions of a page are called the same."""
+    heads = [tokens[at + 1].content for at in range(index, _end_of_head(tokens, index)) if tokens[at].type == "th_open"]
+    label = escape("Table: " + ", ".join(filter(None, heads)))
+    return f'<div class="table-scroll" tabindex="0" role="region" aria-label="{label}"><table>\n'
 
 
-def anchor(heading: str) -> str:
-    """The id of a heading: lower case, letters and digits, dashes between."""
-    return "-".join("".join(c if c.isalnum() else " " for c in heading.lower()).split())
+def _end_of_head(tokens: list[Token], start: int) -> int:
+    return next(at for at in range(start, len(tokens)) if tokens[at].type == "thead_close")
