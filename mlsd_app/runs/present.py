@@ -180,7 +180,7 @@ def result_csv(run: Run) -> str:
 
 def _inert(cell: Any) -> Any:
     """Text that a spreadsheet would take for a formula gets a quote in front (names of the user's columns end up here)."""
-    return f"'{cell}" if isinstance(cell, str) and cell[:1] in "=+-@\t\r" else cell
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 @dataclass(frozen=True)
