@@ -11,6 +11,7 @@ from simulators.experimentation._readout_report import POST_PERIOD, effect_text,
 from simulators.lab import Insight
 
 MOVED_P = 0.001
+WORTHWHILE = 0.98  # share of variance left above which the history is not worth its pipeline
 
 
 def insights(readout: Readout, *, acknowledged: bool) -> list[Insight]:
@@ -19,7 +20,7 @@ def insights(readout: Readout, *, acknowledged: bool) -> list[Insight]:
     for reading in readout.readings:
         if not hidden:
             made.append(Insight(verdict(readout, reading), "evaluation", "verdict"))
-        for find in (_undefined, _cuped, _several, _moved_covariate, _naive_ratio, _relative, _power):
+        for find in (_undefined, _cuped, _could_save, _several, _moved_covariate, _naive_ratio, _relative, _power):
             made.extend(find(readout, reading))
     return made
 
@@ -63,7 +64,7 @@ def _cuped(readout: Readout, reading: ArmReading) -> Iterator[Insight]:
     bound = readout.truth.left.get(reading.chosen) if readout.truth else None
     oracle = f" (the least possible here is {bound:.1%})" if bound is not None else ""
     worth = f"as if the test had {1 / left:.2f} times the users"
-    if left > 0.98:
+    if left > WORTHWHILE:
         yield Insight(
             f"The history explains {1 - left:.1%} of the variance: CUPED is not worth its pipeline for this metric.",
             "deep_dive",
@@ -71,6 +72,19 @@ def _cuped(readout: Readout, reading: ArmReading) -> Iterator[Insight]:
         )
     else:
         yield Insight(f"CUPED leaves {left:.1%} of the variance{oracle}, {worth}.", "deep_dive", "cuped")
+
+
+def _could_save(readout: Readout, reading: ArmReading) -> Iterator[Insight]:
+    """What the history at hand would have been worth, where it was not used."""
+    if reading.chosen not in (NAIVE, "none"):
+        return
+    found = [(left, key) for key in ("one", "several") if key in reading.routes and (left := reading.variance_left(key)) is not None]
+    if found and min(found)[0] < WORTHWHILE:
+        left, key = min(found)
+        users = readout.arms[readout.control].n + readout.arms[reading.arm].n
+        label = readout.plan.routes[key].label
+        text = f"{label}: {left:.1%} of the variance would be left, and {left * users:,.0f} users would do instead of {users:,}."
+        yield Insight(text, "capacity", "could_save")
 
 
 def _several(readout: Readout, reading: ArmReading) -> Iterator[Insight]:

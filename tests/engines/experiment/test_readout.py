@@ -266,6 +266,36 @@ def test_own_file_is_read_once(tmp_path, monkeypatch):
     assert after.metrics[-1] == before.metrics[-1]
 
 
+@pytest.mark.parametrize(
+    ("rows", "options", "sentence"),
+    [
+        ("a,5,1\na,5,2\nb,5,1\nb,5,3\n", {}, "has no variance"),
+        ("a,-1,1\na,1,2\nb,4,1\nb,5,3\n", {}, "control arm's mean is zero"),
+        ("a,1,1\na,2,-1\nb,4,1\nb,5,3\n", {"denominator": "x"}, "mean 0"),
+    ],
+)
+def test_own_file_without_an_answer_says_why(tmp_path, rows, options, sentence):
+    data = own(tmp_path, "arm,y,x\n" + rows, **options)
+    result = run_lab(ReadoutLab, {}, context(data=data))
+    assert next(metric for metric in result.metrics if metric.key == "effect").value is None
+    assert any(sentence in insight.text for insight in result.insights)
+
+
+def test_own_ratio_with_views_as_units(tmp_path):
+    rng = np.random.default_rng(8)
+    views = rng.geometric(0.1, 4000)
+    clicks = rng.binomial(views, rng.beta(0.5, 4.5, 4000))
+    rows = "".join(f"{'ab'[i % 2]},{clicks[i]},{views[i]}\n" for i in range(4000))
+    data = own(tmp_path, "arm,y,views\n" + rows, denominator="views")
+    assert metrics({}, data=data)["ci_width"].value > 1.5 * metrics({"ratio_variance": "naive"}, data=data)["ci_width"].value
+
+
+def test_unused_history_is_pointed_out():
+    assert "could_save" in effects({"covariates": "none"})
+    assert "could_save" not in effects({"covariates": "one"})
+    assert "could_save" not in effects({"covariates": "none", "rho": 0.05})
+
+
 def test_totals_file(tmp_path):
     data = own(tmp_path, "arm,day,n,sum\nA,1,1000,90\nA,2,1000,110\nB,1,1000,130\nB,2,1000,120\n")
     found = metrics({"difference": "absolute"}, data=data)
