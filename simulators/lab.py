@@ -294,6 +294,38 @@ class Preset:
     values: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Assertion:
+    """One thing a design must hold. `metric` is a quantity: a metric's key up to the "@"."""
+
+    metric: str
+    op: Literal["<=", ">="]
+    target: float
+    unit: str
+    kind: Literal["target", "ceiling", "safety"]  # a ceiling is what makes "everything at maximum" fail; a safety holds on every seed
+    over: Literal["mean", "all"] = "mean"  # over seeds
+    reference_value: float | None = None  # of a measured metric: the reference design's, on the machine the target was set on
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """An open design task. `world` is fixed by the brief, `design` names what the learner sets; designs list only those fields."""
+
+    slug: str
+    title: str
+    brief: str  # Markdown: who, traffic, quality floor, ceiling, what is fixed
+    world: Mapping[str, Any]
+    design: tuple[str, ...]
+    assertions: tuple[Assertion, ...]  # two to six, at least one ceiling
+    reference: Mapping[str, Any]  # passes
+    alternative: Mapping[str, Any]  # passes too and differs in kind
+    naive: Mapping[str, Any]  # misses a target
+    maxed: Mapping[str, Any]  # breaks a ceiling
+    variations: tuple[Mapping[str, Any], ...] = ()  # hidden workloads, one drawn a seed
+    debrief: str = ""  # shown after a pass
+
+
 class Lab:
     """Base of every lab. The docstring's first line is the question the user finds out about; the rest is "how it works"."""
 
@@ -307,6 +339,7 @@ class Lab:
     phase: ClassVar[str] = "deep_dive"  # where in the walkthrough the lab stands
     Params: ClassVar[type[LabParams]]
     presets: ClassVar[tuple[Preset, ...]] = ()
+    challenges: ClassVar[tuple[Challenge, ...]] = ()
     data: ClassVar[DataSpec | None] = None
     engines: ClassVar[tuple[str, ...]] = ()  # modules whose docstrings explain the machinery ("simulators.engines.ann.index")
     sources: ClassVar[tuple[str, ...]] = ()  # "Malkov & Yashunin 2018, arXiv 1603.09320"
