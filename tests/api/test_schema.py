@@ -1,0 +1,133 @@
+"""The schema, the reference page made from it, and random requests made from it: nothing undocumented, no 5xx."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import schemathesis
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import call_command
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+
+from mlsd_app.accounts.models import User
+from mlsd_app.accounts.services import token_create
+from mlsd_app.api.reference import EXAMPLES, Operation, reference
+from mlsd_app.runs.models import Dataset
+from mlsd_app.runs.services import run_start
+from problems.loader import all_problems
+from simulators.lab import Lab
+from simulators.registry import get_lab, labs
+from tests.web.runs.conftest import Queue
+
+EXAMPLES_EACH = 40
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@pytest.fixture
+def api_schema(db: None, queue: Queue, counter: type[Lab], settings: Any) -> Any:
+    settings.API_LIMITS = {"signed_in_per_minute": 10**6, "visitor_per_minute": 10**6}
+    settings.RUN_LIMITS = {**settings.RUN_LIMITS, "active_per_user": 10**6, "starts_per_minute": 10**6, "queue_length": 10**6}
+    return schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", WSGIHandler())
+
+
+# An event stream is read to its end in test_runs.py; a synchronous client cannot.
+OPERATIONS = [operation for group in reference() for operation in group.operations if operation.id != "runs_events"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+def test_random_requests(api_schema: Any, user: User, operation: Operation, real: dict[str, Any]) -> None:
+    declared = api_schema[operation.path][operation.method]
+    cases = declared.as_strategy()
+    if operation.body or any("in the query" in row.kind for row in operation.parameters):
+        cases |= declared.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
+    met = set()
+
+    @given(case=cases, aimed=st.booleans())
+    @settings(max_examples=EXAMPLES_EACH, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    def check(case: Case, aimed: bool) -> None:
+        if aimed:  # most random names meet nothing
+            case.path_parameters.update({name: value for name, value in real.items() if name in case.path_parameters})
+        _sign_in(user, case)
+        met.add(case.call_and_validate(checks=CHECKS).status_code)
+
+    check()
+    assert met & {200, 201, 202, 204, 409, 422}, f"only {met}: the requests never reached the operation"
+
+
+@pytest.fixture
+def real(api_schema: Any, user: User, queue: Queue) -> dict[str, Any]:
+    """Names of what is there."""
+    run = run_start(user=user, lab=get_lab("vector_search", "counter"), values={})
+    queue.work()
+    dataset = Dataset.objects.create(user=user, problem="vector_search", lab="counter", name="a", digest="d")
+    token, _ = token_create(user=user, name="to be revoked")
+    names = {"problem": "vector_search", "lab": "counter", "key": EXAMPLES["key"]}
+    return {**names, "run_id": str(run.pk), "dataset_id": str(dataset.pk), "token_id": token.pk}
+
+
+def _sign_in(user: User, case: Case) -> None:
+    """A token, or the session where only that is taken."""
+    case.cookies, case.headers = {}, dict(case.headers or {})
+    if "/tokens" not in case.path:
+        user.api_tokens.filter(name="fuzz").delete()
+        case.headers["Authorization"] = f"Bearer {token_create(user=user, name='fuzz')[1]}"
+        return
+    client = Client()
+    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get("/account/tokens/").content.decode()
+    case.headers["X-CSRFToken"] = page.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    case.cookies = {name: morsel.value for name, morsel in client.cookies.items()}
+
+
+# --- the schema itself -----------------------------------------------------------------------------------------------------
+
+
+def test_the_schema_is_valid_and_made_without_warnings(tmp_path: Any) -> None:
+    call_command("spectacular", validate=True, fail_on_warn=True, file=str(tmp_path / "schema.yml"))
+    assert (tmp_path / "schema.yml").stat().st_size > 10_000
+
+
+def test_every_operation_documents_its_errors(client: Client, db: None) -> None:
+    document = json.loads(client.get("/api/v1/schema/?format=json").content)
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            statuses = set(operation["responses"])
+            assert {"401", "405", "406", "429", "503"} <= statuses, (method, path)
+            assert ("404" in statuses) == ("{" in path), (method, path)
+            assert ({"400", "415", "422"} <= statuses) == ("requestBody" in operation), (method, path)
+
+
+# --- the reference page ----------------------------------------------------------------------------------------------------
+
+
+def test_the_reference_shows_every_operation(client: Client, db: None) -> None:
+    page = client.get("/api/").content.decode()
+    operations = [operation for group in reference() for operation in group.operations]
+    document = json.loads(client.get("/api/v1/schema/?format=json").content)
+    assert len(operations) == sum(len(methods) for methods in document["paths"].values())
+    for operation in operations:
+        assert f'id="{operation.id}"' in page
+        assert operation.path in page
+        assert operation.curl.startswith("curl")
+    assert "<script>" not in page
+    assert "style=" not in page
+
+
+def test_the_examples_name_what_exists() -> None:
+    assert (EXAMPLES["problem"], EXAMPLES["lab"]) in labs()
+    problem = next(problem for problem in all_problems() if problem.slug == EXAMPLES["problem"])
+    assert problem.calculator(EXAMPLES["key"])
+
+
+def test_shapes_within_shapes_are_indented() -> None:
+    operation = next(operation for group in reference() for operation in group.operations if operation.id == "runs_read")
+    rows = {row.name: row for row in operation.answers[0].rows}
+    assert (rows["links"].depth, rows["events"].depth) == (0, 1)
+    assert "queued | running" in rows["state"].kind
