@@ -13,7 +13,7 @@ class ReadoutLab(Lab):
     """What did this test show, and what would a better analysis have saved?
 
     Each arm is reduced to its count, its means and its sums of products; every number on this page is computed from those, so a change
-    of alpha, covariate or metric never reads the users again.
+    of alpha, covariate or cap never reads the users again.
 
     **The test.** Welch's t-test compares the arms without assuming equal variances. A relative lift divides by the control mean, which is
     itself an estimate; the delta method adds its noise. The interval that ignores it stands in the table beside the full one.
@@ -23,9 +23,8 @@ class ReadoutLab(Lab):
     moved by the treatment. Users without a history keep their variance. A covariate measured during the test can be moved by the
     treatment, and then part of the effect is subtracted with it.
 
-    **Ratios.** Clicks per view with users randomised is a ratio of two means. Each user counts once,
-    through (clicks - R views) / mean views.
-    Views taken as independent units give an interval that is too narrow.
+    **Ratios.** Clicks per view with users randomised is a ratio of two means. Each user counts once, through
+    (clicks - R views) / mean views. Views taken as independent units give an interval that is too narrow.
 
     **Winsorising.** Capping the largest values trades variance for a changed question: what happens above the cap is no longer measured.
 
@@ -79,7 +78,7 @@ class ReadoutLab(Lab):
         ),
         Preset(
             "whales",
-            "Two whales and a cap",
+            "Whales and a cap",
             "Larger baskets lift revenue by 8 %; capping at 99 % hides most of it.",
             {"lift": 8.0, "lift_kind": "amount", "winsorise": "0.99", "users": 1_000_000},
         ),

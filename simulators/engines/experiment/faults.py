@@ -10,11 +10,13 @@ import csv
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import TextIO
 
 from simulators.errors import InvalidInput
 
 TRUE_WORDS = ("True", "TRUE", "true", "1")
 FALSE_WORDS = ("False", "FALSE", "false", "0")
+MAX_RECORD_CHARS = 1_000_000
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -28,13 +30,26 @@ def is_number(value: str) -> bool:
 
 
 def records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """(line on which the record starts, its fields), header first; blank lines left out."""
+    """(line on which the record starts, its fields), header first; blank lines left out.
+
+    Raises InvalidInput for a record of more than MAX_RECORD_CHARS, before it is held in memory: an open quote swallows the whole file.
+    """
+    line, held = 1, 0
+
+    def lines(handle: TextIO) -> Iterator[str]:
+        nonlocal held
+        while text := handle.readline(MAX_RECORD_CHARS):
+            held += len(text)
+            if held >= MAX_RECORD_CHARS:
+                raise InvalidInput(f"Line {line}: a row of more than {MAX_RECORD_CHARS:,} characters begins here; is a quote left open?")
+            yield text
+
     with path.open(encoding="utf-8-sig", newline="") as handle:
-        reader, line = csv.reader(handle), 1
+        reader = csv.reader(lines(handle))
         for record in reader:
             if record:
                 yield line, record
-            line = reader.line_num + 1
+            line, held = reader.line_num + 1, 0
 
 
 def first_fault(path: Path, expected: Mapping[str, str]) -> InvalidInput | None:

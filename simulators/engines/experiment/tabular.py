@@ -132,13 +132,13 @@ def _csv_fault(table: TableFile, numbers: Sequence[str], texts: Sequence[str], o
 
 
 def _open_csv(path: Path, name: str) -> TableFile:
-    records = list(_first_records(path, name))
-    if not records or not any(records[0]):
-        raise InvalidInput(f"{name}: line 1 is empty; expected a header with the column names.")
+    records = _first_records(path, name)
+    if not records:
+        raise InvalidInput(f"{name} has no header; expected a line with the column names.")
     columns = tuple(records[0])
     if len(columns) == 1 and any(mark in columns[0] for mark in ";\t|"):
         raise InvalidInput(f"{name}: the header is one column, {columns[0][:60]!r}; columns are separated by commas.")
-    if not any(records[1:]):
+    if len(records) == 1:
         raise InvalidInput(f"{name} has a header and no rows.")
     samples = {
         column: [record[i].strip() for record in records[1:] if i < len(record) and record[i].strip()] for i, column in enumerate(columns)
@@ -152,12 +152,9 @@ def _open_csv(path: Path, name: str) -> TableFile:
     return TableFile(path, name, "csv", columns, flags, typical)
 
 
-def _first_records(path: Path, name: str) -> Iterator[list[str]]:
+def _first_records(path: Path, name: str) -> list[list[str]]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as handle:
-            reader = csv.reader(handle)
-            for _, record in zip(range(_SNIFFED_ROWS + 1), reader, strict=False):
-                yield record
+        return [record for _, (_, record) in zip(range(_SNIFFED_ROWS + 1), faults.records(path), strict=False)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise faults.unreadable(path, name, error) from error
 

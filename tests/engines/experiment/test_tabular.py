@@ -2,6 +2,7 @@
 
 import csv
 import io
+import tracemalloc
 
 import numpy as np
 import pyarrow as pa
@@ -84,7 +85,7 @@ def test_parquet_reads_like_csv(tmp_path):
     ("content", "options", "sentence"),
     [
         ("", {}, "is empty"),
-        ("\n", {}, "line 1 is empty"),
+        ("\n\n", {}, "has no header"),
         ("arm,y\n", {}, "a header and no rows"),
         ("arm;y\na;1\n", {}, "separated by commas"),
         ("arm,y,y\na,1,2\n", {}, "'y' appears more than once"),
@@ -117,6 +118,17 @@ def test_bad_files_are_refused_with_the_place(tmp_path, content, options, senten
     with pytest.raises(InvalidInput) as refused:
         check(written(tmp_path, content), **options)
     assert sentence in str(refused.value)
+
+
+@pytest.mark.parametrize("row", ["," * 5_000_000, '"' + "x\n" * 2_000_000, '","\n' * 2_000_000])
+def test_a_row_without_end_is_refused_without_holding_it(tmp_path, row):
+    for content in (f"arm,y\na,1\n{row}\n", row):
+        tracemalloc.start()
+        with pytest.raises(InvalidInput):
+            check(written(tmp_path, content))
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert held < 120 * 2**20
 
 
 @pytest.mark.parametrize(("content", "sentence"), [(b"PAR1 no", "is not a Parquet file"), (None, "column y has type string")])
