@@ -67,8 +67,6 @@ def bar_figure(
     bars = [_bar(item, horizontal) for item in series]
     figure = _figure(key, title, summary, bars, y if horizontal else x, x if horizontal else y)
     figure.plot["layout"]["barmode"] = "stack" if stacked else "group"
-    if any(isinstance(name, str) for item in series for name in item.x):  # on a linear axis Plotly would drop names
-        figure.plot["layout"]["yaxis" if horizontal else "xaxis"]["type"] = "category"
     return figure
 
 
@@ -94,7 +92,10 @@ def with_line(figure: Figure, *, label: str, x: float | None = None, y: float | 
 
 
 def _figure(key: str, title: str, summary: str, traces: list[dict[str, Any]], x: Axis, y: Axis) -> Figure:
-    layout = {"xaxis": x.layout(), "yaxis": y.layout(), "showlegend": len(traces) > 1}
+    layout: dict[str, Any] = {"xaxis": x.layout(), "yaxis": y.layout(), "showlegend": len(traces) > 1}
+    for name in ("x", "y"):
+        if any(isinstance(value, str) for trace in traces for value in trace[name] or ()):
+            del layout[f"{name}axis"]["type"]  # Plotly sees names or dates by itself; on a linear axis it would drop them
     return Figure(key=key, title=title, summary=summary, plot={"data": traces, "layout": layout})
 
 
@@ -128,7 +129,7 @@ def _bar(item: Series, horizontal: bool) -> dict[str, Any]:
         "orientation": "h" if horizontal else "v",
     }
     if item.text is not None:
-        trace |= {"text": list(item.text), "textposition": "auto"}
+        trace |= {"text": list(item.text), "textposition": "auto", "textangle": 0}
     return trace
 
 
