@@ -1,5 +1,6 @@
 // Figures on the page: Plotly in the page's colours, a sentence for those who cannot see it, and the numbers behind it.
 
+import { showLegend, withoutHidden } from "./legend.js";
 import { numbersTable } from "./numbers.js";
 
 let loading = null;
@@ -22,7 +23,6 @@ export function loadPlotly(url) {
 const coarsePointer = window.matchMedia("(pointer: coarse)");
 const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
 const BUTTONS = [["toImage", "zoom2d", "pan2d", "resetScale2d"]];
-const LEGEND_ROW_PX = 19;
 
 /** Colours of the page as CSS has them now. */
 function theme() {
@@ -33,20 +33,20 @@ function theme() {
 
 function themedAxis(axis, { quiet, grid }) {
   const title = { ...axis.title, font: { size: 12, color: quiet }, standoff: 8 };
-  return { gridcolor: grid, linecolor: grid, zerolinecolor: grid, tickfont: { color: quiet, size: 11 }, automargin: true, ...axis, title };
+  const ticks = axis.type === "log" ? { nticks: 6 } : {};
+  return { ...ticks, gridcolor: grid, linecolor: grid, zerolinecolor: grid, tickfont: { color: quiet, size: 11 }, automargin: true, ...axis, title };
 }
 
 /** The figure's layout in the page's colours; the lab decides axes, shapes and bar modes. No `transition`: it freezes the axes' ranges. */
 function themedLayout(layout, key) {
   const colours = theme();
   const axes = Object.fromEntries(Object.entries(layout).filter(([name]) => /^[xy]axis\d*$/.test(name)).map(([name, axis]) => [name, themedAxis(axis, colours)]));
-  const legend = { orientation: "h", xref: "container", x: 0, xanchor: "left", y: 1.02, yanchor: "bottom", font: { size: 12, color: colours.text }, ...layout.legend };
   return {
     hovermode: "closest",
-    margin: { l: 12, r: 16, t: layout.showlegend ? 36 : 12, b: 12 },
+    margin: { l: 12, r: 16, t: 12, b: 12 },
     ...layout,
     ...axes,
-    legend,
+    showlegend: false, // the page has its own
     autosize: true,
     dragmode: coarsePointer.matches ? false : "zoom",
     font: { family: colours.font, size: 12, color: colours.text },
@@ -57,15 +57,25 @@ function themedLayout(layout, key) {
   };
 }
 
-const CONFIG = { displaylogo: false, responsive: false, modeBarButtons: BUTTONS, displayModeBar: coarsePointer.matches ? false : "hover", scrollZoom: false };
+const LINE_LETTERS = 14;
 
-/** Rows that the names of the traces take above the plot; the plot grows by them instead of shrinking. */
-function legendRows({ data, layout }, width) {
-  const names = data.filter((trace) => trace.showlegend !== false).map((trace) => trace.name || "");
-  if (!layout.showlegend || !names.length) return 0;
-  const widest = Math.max(...names.map((name) => name.length)) * 7 + 48;
-  return Math.ceil(names.length / Math.max(1, Math.floor(width / widest)));
+/** Names on an axis, broken into lines so that they stand upright beside each other. */
+function wrapped(trace) {
+  return Array.isArray(trace.x) && trace.x.some((value) => typeof value === "string") ? { ...trace, x: trace.x.map(broken) } : trace;
 }
+
+function broken(name) {
+  if (typeof name !== "string" || /^\d{4}-\d\d/.test(name)) return name;
+  const lines = [""];
+  for (const word of name.split(" ")) {
+    const line = lines.at(-1);
+    if (line && line.length + word.length >= LINE_LETTERS) lines.push(word);
+    else lines[lines.length - 1] = line ? `${line} ${word}` : word;
+  }
+  return lines.join("<br>");
+}
+
+const CONFIG = { displaylogo: false, responsive: false, modeBarButtons: BUTTONS, displayModeBar: coarsePointer.matches ? false : "hover", scrollZoom: false };
 
 /** A place on the page that holds figures by key, in the order in which they first came. */
 export class FigureBoard {
@@ -130,9 +140,9 @@ export class FigureBoard {
     item.summary.textContent = figure.summary;
     item.node.dataset.drawn = String(Number(item.node.dataset.drawn || 0) + 1);
     item.width = item.plot.clientWidth;
-    item.plot.style.setProperty("--legend", `${LEGEND_ROW_PX * legendRows(figure.plot, item.width)}px`);
     const { data, layout } = structuredClone(figure.plot); // react compares by identity, so arrays must be new ones
-    await plotly.react(item.plot, data, themedLayout(layout, figure.key), CONFIG);
+    showLegend(item.legend, figure, item.hidden, () => this.show([item.figure]));
+    await plotly.react(item.plot, withoutHidden(data.map(wrapped), item.hidden), themedLayout(layout, figure.key), CONFIG);
     item.plot.querySelector("svg.main-svg")?.setAttribute("aria-hidden", "true");
     if (item.numbers.open) fillNumbers(item);
   }
@@ -146,7 +156,7 @@ export class FigureBoard {
   #make(key) {
     const node = document.getElementById("figure-template").content.firstElementChild.cloneNode(true);
     const find = (name) => node.querySelector(`[data-part=${name}]`);
-    const item = { node, title: find("title"), plot: find("plot"), summary: find("summary"), numbers: find("numbers") };
+    const item = { node, title: find("title"), plot: find("plot"), legend: find("legend"), summary: find("summary"), numbers: find("numbers"), hidden: new Set() };
     node.dataset.figure = key;
     item.numbers.addEventListener("toggle", () => item.numbers.open && fillNumbers(item));
     this.root.append(node);
