@@ -23,7 +23,19 @@ MATH_TAGS = set(
     "math mrow mi mn mo mtext mspace ms mfrac msqrt mroot mstyle merror mpadded mphantom msub msup msubsup munder mover munderover "
     "mmultiscripts mtable mtr mtd mlabeledtr semantics annotation".split()
 )
-MATH_ATTRIBUTES = {"xmlns", "display", "stretchy", "fence", "form", "separator", "lspace", "rspace", "accent", "linethickness", "columnalign"}
+MATH_ATTRIBUTES = {
+    "xmlns",
+    "display",
+    "stretchy",
+    "fence",
+    "form",
+    "separator",
+    "lspace",
+    "rspace",
+    "accent",
+    "linethickness",
+    "columnalign",
+}
 TAGS = nh3.ALLOWED_TAGS | MATH_TAGS | {"section"}
 ATTRIBUTES: dict[str, set[str]] = {
     **nh3.ALLOWED_ATTRIBUTES,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from django import template
 from django.conf import settings
@@ -34,4 +36,10 @@ def markdown(text: str) -> SafeString:
 
 @register.filter
 def startswith(text: str, prefix: str) -> bool:
-    return text.startswith(prefix)
+    return str(text).startswith(prefix)  # an error page may have no request, hence no path
+
+
+@register.filter
+def get(mapping: Mapping[str, Any], key: str) -> Any:
+    """`mapping[key]` where the key is a variable; None when it is not there."""
+    return mapping.get(key)

@@ -1,0 +1,47 @@
+"""Template tags of the problem pages."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from django import template
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from mlsd_app.catalog import links
+from mlsd_app.runs.present import question as lab_question
+from mlsd_app.runs.templatetags.quantities import MINUS
+from problems.interview_schema import Curveball
+from problems.schema import Problem
+from simulators.lab import Lab
+
+register = template.Library()
+
+
+@register.simple_tag
+def prose(text: str, problem: Problem) -> SafeString:
+    return links.prose(text, problem)
+
+
+@register.simple_tag
+def diagram(problem: Problem) -> SafeString:
+    return links.diagram(problem)
+
+
+@register.filter
+def clock(seconds: float) -> str:
+    """Minutes and seconds, with a sign when overrun: 305 -> 5:05, -40 -> −0:40."""
+    whole = round(abs(seconds))
+    return f"{MINUS if seconds < 0 and whole else ''}{whole // 60}:{whole % 60:02d}"
+
+
+@register.filter
+def question(lab: type[Lab]) -> str:
+    return lab_question(lab)
+
+
+@register.simple_tag
+def drill_url(problem: Problem, drill: Curveball) -> str:
+    """The lab at the design that the drill breaks; its page when the drill changes no lab."""
+    change = drill.change
+    return f"{reverse('runs:lab', args=[problem.slug, change.lab])}?{urlencode(change.start, doseq=True)}" if change else ""
