@@ -17,6 +17,7 @@ from mlsd_app.runs.compare import Point, Tile, base_key
 from mlsd_app.runs.templatetags.quantities import quantity
 from simulators.encoding import plain
 from simulators.lab import Lab
+from simulators.registry import get_lab
 
 register = template.Library()
 
@@ -52,6 +53,20 @@ PHASES = {
     "deep_dive": "deep-dive",
     "evaluation": "evaluation",
 }
+
+
+# The home page's small lab: HNSW over a world that is built in a moment, its search width on the slider.
+HOME_LAB, HOME_FIELD = ("vector_search", "index_tradeoffs"), "ef_search"
+HOME_VALUES = {"kind": ("hnsw",), "n": 10_000, "d": 64, "clusters": 200, "ef_search": 16}
+
+
+@register.simple_tag
+def home_lab() -> dict[str, Any]:
+    """Context of `runs/_home_lab.html`: the lab, the one control, and the query string of what stands still."""
+    lab = get_lab(*HOME_LAB)
+    control = next(item for item in forms.LabForm(lab, HOME_VALUES).controls if item.name == HOME_FIELD)
+    fixed = {name: value for name, value in HOME_VALUES.items() if name != HOME_FIELD}
+    return {"lab": lab, "control": control, "fixed": forms.query_of(lab, fixed), "url": reverse("runs:lab", args=HOME_LAB)}
 
 
 @register.filter
