@@ -30,9 +30,10 @@ LABELS = {
 }
 SWEEP_EF = (10, 16, 32, 64, 128, 256, 512)
 PASSES = 3
-SWEEP_QUERIES = 30
+SWEEP_QUERIES = (12, 30)  # fewest and most that are timed at each width
+SWEEP_BUDGET_S = 0.06  # of exact search, which bounds every width
 YIELD_S = 0.02
-PASS_BUDGET_S = 0.2  # of exact search a pass: how many queries are timed when one takes long
+PASS_BUDGET_S = 0.15  # of exact search a pass: how many queries are timed when one takes long
 FEWEST_TIMED = 30
 
 
@@ -186,7 +187,7 @@ def search_pass(index: AnnIndex, queries: npt.NDArray[np.float32], settings: Map
     return SearchResult(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
-def sweep(ctx: Context, world: World, bench: Bench, timed: int) -> Working[None]:
+def sweep(ctx: Context, world: World, bench: Bench, exact: Bench) -> Working[None]:
     """Recall and speed over the search width. Recall does not change from run to run and is kept; speed is measured anew."""
     design = bench.design
     if not design.width_name:
@@ -195,7 +196,7 @@ def sweep(ctx: Context, world: World, bench: Bench, timed: int) -> Working[None]
     others = "/".join(f"{name}={value}" for name, value in sorted(design.search.items()) if name != design.width_name)
     key = f"{index_key(world, design, ctx.seed)}/sweep/{world.key}/{others}"
     recalls = yield from ctx.asset_steps(key, lambda: _sweep_recalls(world, bench))
-    queries = world.queries[: min(SWEEP_QUERIES, timed)]
+    queries = world.queries[: int(np.clip(SWEEP_BUDGET_S * exact.qps, *SWEEP_QUERIES))]
     for width, recall in recalls:
         settings = {**design.search, design.width_name: width}
         passes = []

@@ -249,13 +249,14 @@ class IndexTradeoffs(Lab):
         designs = [design_of(kind, params, colour) for colour, kind in enumerate(params.kind)]
         for design in designs:
             check_build(world.n, world.d, design.kind, BuildParams(**design.build))
-        exact = yield from exact_bench(ctx, world)
         modelled = [metric for design in designs for metric in views.model_metrics(design, world, params.target_n)]
-        yield Frame([*views.exact_metrics(exact), *modelled], [views.memory_figure(designs, world)])
+        yield Frame(modelled, [views.memory_figure(designs, world)])
+        exact = yield from exact_bench(ctx, world)
+        yield Frame(views.exact_metrics(exact))
         benches = yield from _benches(ctx, world, designs, exact)
         unshifted = yield from _unshifted_recall(params, ctx, benches)
         for bench in benches:
-            yield from sweep(ctx, world, bench, len(exact.recall))
+            yield from sweep(ctx, world, bench, exact)
             yield Frame(figures=_figures(benches, exact))
         return Result(
             metrics=[*_metrics(benches, exact, world), *modelled],
