@@ -128,7 +128,8 @@ def _point(sweep: Sweep, lab: type[Lab], value: float, params: LabParams, datase
 def sweep_cancel(*, sweep: Sweep) -> None:
     """Stops what is left: waiting points at once, running ones at their next yield."""
     waiting = list(Run.objects.filter(sweep=sweep, state__in=ACTIVE))
-    Sweep.objects.filter(pk=sweep.pk).update(cancelled=True)
+    sweep.cancelled = True
+    sweep.save(update_fields=["cancelled"])
     Run.objects.filter(sweep=sweep, state=RunState.QUEUED).update(
         state=RunState.CANCELLED, error="Cancelled with its sweep.", finished_at=timezone.now()
     )

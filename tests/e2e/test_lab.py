@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +16,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.e2e.conftest import Complaints
-from tests.live import LiveSite
+from tests.live import LiveSite, wait_until
 
 LAB = "/labs/vector_search/index_tradeoffs/"
 SMALL = "n=2000&d=32&clusters=20"
@@ -65,12 +67,11 @@ def drawn(page: Page) -> int:
 def test_moving_a_slider_moves_the_recall_the_picture_and_the_address(page: Page) -> None:
     open_and_wait(page, f"{QUICK}&nlist=64&nprobe=1")
     before, figure = float(reading(page, "recall@ivf_flat")), first_figure(page)
-    box = page.locator("[data-field=nprobe] input[type=range]").bounding_box()
+    slider = page.locator("[data-field=nprobe] input[type=range]")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
     assert box
-    page.mouse.move(box["x"] + 8, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] * 0.45, box["y"] + box["height"] / 2, steps=12)
-    page.mouse.up()
+    slider.drag_to(slider, source_position={"x": 8, "y": 10}, target_position={"x": box["width"] * 0.45, "y": 10})
     expect(page.locator("#param-nprobe")).not_to_have_value("1")
     expect(page).to_have_url(re.compile(r"nprobe=(?!1\b)\d+"))
     expect(status(page)).to_have_attribute("data-state", "done", timeout=20_000)
@@ -179,12 +180,8 @@ def test_a_killed_worker_is_told_in_words_and_run_again_works(page: Page, live_s
 
 def kill_worker_and_children(site: LiveSite, name: str) -> None:
     """The worker's process and the pool processes below it, which hold the run."""
-    import os
-
-    from tests.live import wait_until
-
     parent = site.pid(name)
-    children = [int(pid) for pid in open(f"/proc/{parent}/task/{parent}/children").read().split()]  # noqa: SIM115
+    children = [int(pid) for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split()]
     for pid in [parent, *children]:
         os.kill(pid, signal.SIGKILL)
     wait_until(lambda: site.pid(name) not in (0, parent), 30, lambda: f"{name} has not come back")
@@ -353,6 +350,7 @@ def test_a_figure_shows_its_numbers_and_hides_a_trace(page: Page) -> None:
     figure = page.locator("[data-place=figures] [data-figure]").first
     figure.locator("summary", has_text="Show the numbers").click()
     rows = figure.locator("tbody tr")
+    expect(rows.first).to_be_visible()
     assert rows.count() >= len(numbers(page, first_figure(page)))
     entry = figure.locator(".lab-legend button").first
     entry.click()
@@ -396,7 +394,7 @@ def test_without_javascript_the_form_still_sends_its_values(browser: Any, live_s
     context = browser.new_context(base_url=live_site.url, java_script_enabled=False)
     page = context.new_page()
     page.goto(QUICK)
-    assert page.get_by_text("Live runs need JavaScript").count() == 1
+    assert page.locator("noscript .notice").is_visible()
     page.locator("#param-n").fill("3000")
     page.locator("form[data-lab-form] button[type=submit]").click()
     assert parse_qs(urlsplit(page.url).query)["n"] == ["3000"]
