@@ -67,26 +67,36 @@ def open_table(path: Path, name: str) -> TableFile:
 
 
 def read_batches(table: TableFile, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Batch]:
-    """The named columns, batch by batch. Raises InvalidInput that names line (CSV) or row (Parquet), column and value."""
+    """The named columns, batch by batch. Raises InvalidInput that names line (CSV), column and value."""
     row = 0
-    for raw in _raw_batches(table, numbers, texts):
-        batch = Batch(
-            row, len(raw), {c: _floats(table, raw.column(c), c, numbers, texts) for c in numbers}, {c: _text(raw.column(c)) for c in texts}
-        )
+    raw_batches = _parquet_batches(table, [*numbers, *texts]) if table.format == "parquet" else _csv_batches(table, numbers, texts)
+    for raw in raw_batches:
+        yield Batch(row, len(raw), {c: _floats(raw.column(c)) for c in numbers}, {c: _text(raw.column(c)) for c in texts})
         row += len(raw)
         if row > MAX_ROWS:
             raise InvalidInput(f"{table.name} has more than {MAX_ROWS:,} rows; take a sample of the units or send totals by arm and day.")
+
+
+def _parquet_batches(table: TableFile, columns: list[str]) -> Iterator[Any]:
+    for batch in pq.ParquetFile(table.path).iter_batches(batch_size=_PARQUET_ROWS, columns=columns, use_threads=False):
+        for name in columns:
+            if pa.types.is_floating(batch.column(name).type) and pc.any(pc.is_inf(batch.column(name)), min_count=0).as_py():
+                raise InvalidInput(f"{table.name}, column {name}: an infinite value; expected finite numbers.", field=name)
         yield batch
 
 
-def _raw_batches(table: TableFile, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Any]:
-    if table.format == "parquet":
-        yield from pq.ParquetFile(table.path).iter_batches(batch_size=_PARQUET_ROWS, columns=[*numbers, *texts], use_threads=False)
-        return
+def _csv_batches(table: TableFile, numbers: Sequence[str], texts: Sequence[str]) -> Iterator[Any]:
+    """Record batches of pyarrow; what it stumbles over is looked up in the rows after those already read."""
+    read = 0
     try:
-        yield from _csv_reader(table, numbers, texts)
+        for batch in _csv_reader(table, numbers, texts):
+            for name in numbers:
+                if name not in table.flags and not pc.all(pc.is_finite(batch.column(name)), min_count=0).as_py():
+                    raise _csv_fault(table, numbers, read, f"column {name} holds a value that is not finite")
+            yield batch
+            read += len(batch)
     except pa.ArrowInvalid as error:
-        raise _csv_fault(table, numbers, texts, str(error)) from error
+        raise _csv_fault(table, numbers, read, str(error)) from error
 
 
 def _csv_reader(table: TableFile, numbers: Sequence[str], texts: Sequence[str]) -> Any:
@@ -108,13 +118,8 @@ def _csv_reader(table: TableFile, numbers: Sequence[str], texts: Sequence[str]) 
     )
 
 
-def _floats(table: TableFile, column: Any, name: str, numbers: Sequence[str], texts: Sequence[str]) -> Floats:
+def _floats(column: Any) -> Floats:
     values: Floats = pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False)
-    strange = np.isinf(values) if table.format == "parquet" else ~np.isfinite(values)  # a Parquet NaN is how pandas writes "missing"
-    if int(strange.sum()) > (column.null_count if table.format == "csv" else 0):
-        if table.format == "csv":
-            raise _csv_fault(table, numbers, texts, f"column {name} holds a value that is not finite")
-        raise InvalidInput(f"{table.name}, column {name}: an infinite value; expected finite numbers.", field=name)
     return values
 
 
@@ -122,9 +127,9 @@ def _text(column: Any) -> Any:
     return column if pa.types.is_string(column.type) else pc.cast(column, pa.string())
 
 
-def _csv_fault(table: TableFile, numbers: Sequence[str], texts: Sequence[str], otherwise: str) -> InvalidInput:
+def _csv_fault(table: TableFile, numbers: Sequence[str], sound_rows: int, otherwise: str) -> InvalidInput:
     expected = {column: "flag" if column in table.flags else "number" for column in numbers}
-    fault = faults.first_fault(table.path, expected)
+    fault = faults.first_fault(table.path, expected, sound_rows)
     return fault or InvalidInput(f"{table.name} cannot be read as CSV: {otherwise.splitlines()[0]}.")
 
 

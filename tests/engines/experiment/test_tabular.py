@@ -109,6 +109,7 @@ def test_parquet_reads_like_csv(tmp_path):
         (GOOD, {"control": "c"}, "There is no arm 'c'; the arms are a, b."),
         (GOOD, {"shares": "a=90"}, "Planned shares 'a=90' were given"),
         ("arm,y,x\na,1,5\na,2,5\nb,3,5\nb,4,5\n", {"covariates": "x"}, "Column x, a covariate, has no variance"),
+        ("arm,y,x\na,1,\na,2,\nb,3,\nb,4,\n", {"covariates": "x"}, "Column x, a covariate, has no variance"),
         ("arm,n,sum,sum_squares\nA,100,50,80\nB,100,50,10\n", {}, "Line 3, arm B: sum_squares is smaller than sum²/n."),
         ("arm,n,sum\nA,100,50\nB,100,500\n", {}, "Line 3, arm B: sum 500 of 100 units"),
         ("arm,n,sum\nA,100,50\nB,1.5,1\n", {}, "Line 3, column n: 1.5 is not a whole number"),

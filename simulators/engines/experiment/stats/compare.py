@@ -40,7 +40,6 @@ class Comparison:
     control_value       mean or ratio of the control arm, unadjusted
     """
 
-    n: int
     estimate: float | None = None
     se: float | None = None
     ci: tuple[float, float] | None = None
@@ -49,6 +48,7 @@ class Comparison:
     variance: float | None = None
     theta: float | tuple[float, ...] = 0.0
     variance_reduction: float | None = None
+    n: int = 0
     error: str = ""
     unit_variance: tuple[float, float] | None = None
     control_value: float | None = None
