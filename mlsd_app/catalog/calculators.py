@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from mlsd_app.runs.sliders import Slider, number_text, slider_for
 from problems.calculators import Calculator, CalculatorInput, CalculatorResult, Output, evaluate
@@ -60,6 +61,11 @@ def sheet(calculator: Calculator, typed: Mapping[str, str]) -> CalculatorSheet:
         error=errors.get("", ""),
         changed={entry.key: texts[entry.key] for entry in calculator.inputs if values.get(entry.key, entry.default) != entry.default},
     )
+
+
+@cache
+def default_sheet(calculator: Calculator) -> CalculatorSheet:
+    return sheet(calculator, {})
 
 
 def _numbers(calculator: Calculator, texts: Mapping[str, str]) -> tuple[dict[str, float], dict[str, str]]:

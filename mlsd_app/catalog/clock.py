@@ -24,6 +24,7 @@ class ClockState:
 
     phase_remaining_s  of the phase the clock points at, after the debt of other phases is paid; negative once it is overrun
     remaining_s        of the whole round; negative after its end
+    plan_left_s        of the plan up to the end of this phase: what earlier phases saved is in it
     debt_s             how far the plan up to here is overrun; time saved in earlier phases pays first
     taken_s            what later phases give for it, nearest first: {phase: seconds}
     uncovered_s        what no later phase can give
@@ -34,6 +35,7 @@ class ClockState:
     spent_s: Mapping[str, float]
     phase_remaining_s: float
     remaining_s: float
+    plan_left_s: float
     debt_s: float
     taken_s: Mapping[str, float]
 
@@ -77,6 +79,7 @@ def _state(running: bool, phase: str, spent: Mapping[str, float], budgets: Mappi
         spent_s=spent,
         phase_remaining_s=min(budgets[phase] - spent[phase], left_here),
         remaining_s=sum(budgets.values()) - sum(spent.values()),
+        plan_left_s=left_here,
         debt_s=owed,
         taken_s=_taken(owed, {key: max(0.0, budgets[key] - spent[key]) for key in later}),
     )

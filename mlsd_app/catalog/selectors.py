@@ -12,7 +12,7 @@ from django.utils.text import slugify
 
 from mlsd_app.accounts.models import User
 from mlsd_app.catalog.clock import ClockState, clock_at
-from mlsd_app.catalog.models import PhaseWork, PracticeClock
+from mlsd_app.catalog.models import PhaseWork, PracticeClock, SetAsideText
 from problems.loader import all_problems
 from problems.schema import Phase, Problem
 from simulators.lab import Lab
@@ -45,6 +45,11 @@ def work_by_phase(*, user: User | AnonymousUser, problem: Problem) -> dict[str, 
     """The user's row for every phase of the problem; unsaved empty ones where there is none."""
     rows = {row.phase: row for row in work_of(user=user).filter(problem=problem.slug)}
     return {phase.key: rows.get(phase.key) or PhaseWork(problem=problem.slug, phase=phase.key) for phase in problem.phases}
+
+
+def set_aside_texts(*, work: PhaseWork) -> list[SetAsideText]:
+    """What lost to this version of the notes, newest first."""
+    return list(work.set_aside.all()) if work.pk else []
 
 
 # --- clock -------------------------------------------------------------------------------------------------------------

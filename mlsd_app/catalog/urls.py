@@ -16,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{PROBLEM}calculators/<slug:key>", views.calculator, name="calculator"),
     path(PHASE, views.phase, name="phase"),
     path(f"{PHASE}note", work_views.note_save, name="note_save"),
+    path(f"{PHASE}set-aside/<int:set_aside_id>/delete", work_views.set_aside_delete, name="set_aside_delete"),
     path(f"{PHASE}reveal", work_views.reveal, name="reveal"),
     path(f"{PHASE}check", work_views.check, name="check"),
     path(f"{PHASE}done", work_views.done, name="done"),

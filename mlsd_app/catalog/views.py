@@ -12,7 +12,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET
 
 from mlsd_app.catalog import selectors
-from mlsd_app.catalog.calculators import CalculatorSheet, sheet
+from mlsd_app.catalog.calculators import CalculatorSheet, default_sheet, sheet
 from mlsd_app.catalog.services import NOTE_CHARACTERS, next_phase
 from problems.errors import InvalidInput
 from problems.loader import load_problem
@@ -25,7 +25,6 @@ ROUND = [
     (15, "Deep dive", "Run the engines behind your claims"),
     (10, "Evaluation", "Metrics, monitoring, what breaks"),
 ]
-HOME_LAB = ["runs/_home_lab.html", "catalog/_no_home_lab.html"]
 STATES = [("new", "Not started"), ("started", "Started"), ("done", "Done")]
 
 
@@ -59,7 +58,7 @@ def home(request: HttpRequest) -> HttpResponse:
     cards = selectors.cards(user=request.user)
     first = next((card.problem for card in cards if card.phases), None)
     start_url = reverse("catalog:phase", args=[first.slug, first.phases[0].key]) if first else reverse("catalog:problems")
-    extra = {"start_url": start_url, "round": ROUND, "home_lab": HOME_LAB}
+    extra = {"start_url": start_url, "round": ROUND}
     return render(request, "catalog/home.html", {**_list_context(request), **extra})
 
 
@@ -107,6 +106,7 @@ def phase(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     context = {
         "phase": found,
         "work": frame["works"][key],
+        "set_aside": selectors.set_aside_texts(work=frame["works"][key]),
         "next_phase": next_phase(problem, found),
         "note_limit": NOTE_CHARACTERS,
         "sheets": sheets,
@@ -131,7 +131,8 @@ def frame_context(request: HttpRequest, problem: Problem) -> dict[str, Any]:
 
 def _sheets(request: HttpRequest, problem: Problem) -> list[CalculatorSheet]:
     chosen = request.GET.get("calc")
-    return [sheet(calculator, request.GET.dict() if calculator.key == chosen else {}) for calculator in problem.calculators]
+    typed = request.GET.dict()
+    return [sheet(calculator, typed) if calculator.key == chosen else default_sheet(calculator) for calculator in problem.calculators]
 
 
 @require_GET

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from mlsd_app.accounts.services import ensure_user
 from mlsd_app.catalog import selectors, services
-from mlsd_app.catalog.models import PhaseWork, PracticeClock
+from mlsd_app.catalog.models import PhaseWork, PracticeClock, SetAsideText
 from mlsd_app.catalog.views import phase_or_404, walkthrough_or_404
 from problems.schema import Phase, Problem
 from simulators.errors import InvalidInput
@@ -74,6 +74,15 @@ def _refused(request: HttpRequest, error: InvalidInput) -> HttpResponse:
     if _from_script(request):
         return JsonResponse({"errors": {error.field or "": error.message}}, status=422)
     return render(request, "422.html", {"message": error.message}, status=422)
+
+
+@require_POST
+def set_aside_delete(request: HttpRequest, slug: str, key: str, set_aside_id: int) -> HttpResponse:
+    found = get_object_or_404(SetAsideText.objects.select_related("work"), pk=set_aside_id, work__problem=slug, work__phase=key)
+    if not selectors.work_visible(user=request.user, work=found.work):
+        raise Http404
+    services.set_aside_delete(set_aside=found)
+    return redirect("catalog:phase", slug, key)
 
 
 # --- marks -------------------------------------------------------------------------------------------------------------
@@ -148,7 +157,8 @@ def _clock(clock: PracticeClock, problem: Problem) -> dict[str, Any]:
         "untouched": state.untouched,
         "phase_remaining_s": state.phase_remaining_s,
         "remaining_s": state.remaining_s,
-        "debt_s": state.debt_s,
+        "plan_left_s": state.plan_left_s,
+        "taken_from": list(state.taken_s),
         "taken": [{"phase": key, "seconds": seconds} for key, seconds in state.taken_s.items()],
         "hidden": clock.hidden,
     }

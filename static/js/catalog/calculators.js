@@ -4,7 +4,7 @@ const nearest = (stops, value) => stops.reduce((best, stop, at) => (Math.abs(Mat
 
 function connect(slider) {
   const box = slider.parentElement.querySelector("input[name]");
-  const stops = JSON.parse(slider.dataset.stops);
+  const stops = slider.dataset.stops.split(" ").filter(Boolean);
   slider.hidden = false;
   // A slider moves its box before the form's own listener sends the boxes.
   slider.addEventListener("input", () => {

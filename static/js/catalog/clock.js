@@ -14,9 +14,10 @@ class PracticeClock {
   constructor(form) {
     this.form = form;
     this.part = (name) => form.querySelector(`[data-part=${name}]`);
-    const { running, phase, untouched, hidden, phaseRemainingS, remainingS, debtS } = form.dataset;
-    const numbers = { phase_remaining_s: Number(phaseRemainingS), remaining_s: Number(remainingS), debt_s: Number(debtS) };
-    this.#take({ running: running === "1", untouched: untouched === "1", hidden: hidden === "1", phase, ...numbers }, performance.now());
+    const { running, phase, untouched, hidden, phaseRemainingS, remainingS, planLeftS, takenFrom } = form.dataset;
+    const numbers = { phase_remaining_s: Number(phaseRemainingS), remaining_s: Number(remainingS), plan_left_s: Number(planLeftS) };
+    const flags = { running: running === "1", untouched: untouched === "1", hidden: hidden === "1" };
+    this.#take({ ...flags, ...numbers, phase, taken_from: takenFrom ? takenFrom.split(" ") : [] }, performance.now());
     form.addEventListener("submit", (event) => this.#press(event));
     setInterval(() => this.#show(), 250);
     setInterval(() => this.state.running && this.sync(), SYNC_MS);
@@ -55,7 +56,7 @@ class PracticeClock {
     const sentAt = performance.now();
     const fields = { action: event.submitter.value, phase: this.form.elements.phase.value };
     try {
-      const response = await post(this.form.action, fields);
+      const response = await post(this.form.getAttribute("action"), fields); // form.action is the buttons called "action"
       if (!response.ok) throw new Error(`status ${response.status}`);
       this.#take(await response.json(), sentAt);
     } catch {
@@ -67,7 +68,7 @@ class PracticeClock {
   }
 
   #show() {
-    const { running, phase, untouched, hidden, remaining_s: total, debt_s: debt } = this.state;
+    const { running, phase, untouched, hidden, remaining_s: total, plan_left_s: planLeft } = this.state;
     const remaining = this.#phaseRemaining;
     const elapsed = this.#elapsed;
     this.form.classList.toggle("is-running", running);
@@ -75,11 +76,16 @@ class PracticeClock {
     this.part("phase-remaining").textContent = text(remaining);
     this.part("remaining").textContent = text(total - elapsed);
     this.part("phase-title").textContent = this.#title(phase);
-    const owed = debt + Math.max(0, elapsed - Math.max(0, this.state.phase_remaining_s));
-    this.part("debt").hidden = owed < 1;
-    this.part("debt-time").textContent = text(owed);
+    this.#showDebt(elapsed - planLeft);
     this.#buttons(running, untouched, hidden, phase);
     if (running) this.#announceMarks(remaining);
+  }
+
+  #showDebt(owed) {
+    const from = this.state.taken_from.map((phase) => this.#title(phase)).join(" and ");
+    this.part("debt").hidden = owed < 1;
+    this.part("debt-time").textContent = text(owed);
+    this.part("taken-from").textContent = from && `, taken from ${from}`;
   }
 
   #buttons(running, untouched, hidden, phase) {
@@ -103,7 +109,9 @@ class PracticeClock {
     const before = this.lastRemaining;
     this.lastRemaining = remaining;
     if (before > MARK_S && remaining <= MARK_S) this.#announce(`One minute left for ${this.#title(this.state.phase)}.`);
-    if (before > 0 && remaining <= 0) this.#announce(`The time for ${this.#title(this.state.phase)} is over.`);
+    if (before <= 0 || remaining > 0) return;
+    this.#announce(`The time for ${this.#title(this.state.phase)} is over.`);
+    this.sync(); // which phases pay for what comes now
   }
 
   #announce(sentence) {

@@ -107,8 +107,9 @@ class Notes {
     this.timer = setTimeout(() => this.save(), SAVE_AFTER_MS);
   }
 
+  /** `over` tells that the user saw the version of this revision and chose another text: the server then sets that one aside. */
   get #fields() {
-    return { text: this.area.value, revision: this.revision, writer: this.writer };
+    return { text: this.area.value, revision: this.revision, writer: this.writer, over: this.over ? "1" : "" };
   }
 
   /** Sends the text unless it is saved already; resolves when the server has answered or could not be reached. */
@@ -138,7 +139,7 @@ class Notes {
     if (response.status === 403) return this.#refuse("The site no longer knows this page. Reload it: what you wrote is kept on this device and comes back.");
     if (!response.ok) throw new Error(`status ${response.status}`);
     const { revision, saved_at: savedAt } = await response.json();
-    Object.assign(this, { revision, savedText: text, failures: 0 });
+    Object.assign(this, { revision, savedText: text, failures: 0, over: false });
     this.#showError("");
     if (this.dirty) this.mirror.write(this.area.value, revision);
     else this.#saved(savedAt);
@@ -198,6 +199,7 @@ class Notes {
     this.part("conflict").hidden = true;
     this.area.readOnly = false;
     this.savedText = theirs;
+    this.over = choice === "mine";
     this.area.value = { mine, theirs, both: `${theirs.trimEnd()}\n\n${mine}` }[choice];
     this.area.focus();
     if (this.dirty) this.save();

@@ -1,11 +1,11 @@
-// Writes of the problem pages, in turn with all others of the page.
+// How the pages of a problem write.
 
 import { csrfToken } from "../csrf.js";
 import { inTurn } from "../in-turn.js";
 
 const pending = new Set();
 
-/** POSTs form fields and resolves to the Response; rejects when the server cannot be reached. */
+/** POSTs form fields, after the writes before it, and resolves to the Response; rejects when the server cannot be reached. */
 export function post(url, fields) {
   return inTurn(() => send(url, fields));
 }
