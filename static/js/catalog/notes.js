@@ -94,8 +94,9 @@ class Notes {
   #restore() {
     const kept = this.mirror.read();
     if (!kept || kept.text === this.area.value) return this.mirror.clear();
-    if (kept.revision !== this.revision) return this.#showConflict(kept.text, this.area.value, null);
     this.area.value = kept.text;
+    // Written on top of an older version: the server then sets it aside and answers with its own.
+    this.revision = Math.min(this.revision, Math.max(0, kept.revision));
     this.#mark(`Restored from this device, written ${timeOf(new Date(kept.at))}`);
     this.save();
   }
