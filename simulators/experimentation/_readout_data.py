@@ -71,7 +71,7 @@ class OwnData:
         share = (top.value - float(total.mean[total.index(METRIC)])) ** 2 / spread
         who = f"unit {top.unit}" if top.unit else f"data row {top.row + 1:,}"
         return (
-            (share, f"One row ({who}) reads {top.value:,.6g} and alone carries {100 * share:.3g} % of the variance.")
+            (share, f"One row ({who}) reads {top.value:,.6g} and alone carries {100 * share:.3g}% of the variance.")
             if share >= OUTLIER_SHARE
             else None
         )

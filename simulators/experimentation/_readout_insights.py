@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from simulators.engines.experiment.stats import Comparison, compare
 from simulators.experimentation._readout_analysis import NAIVE, ArmReading, Readout, detectable, false_positive_rate, power_at
-from simulators.experimentation._readout_report import POST_PERIOD, effect_text, width
+from simulators.experimentation._readout_report import POST_PERIOD, effect_text, rounded_count, size_text, width
 from simulators.lab import Insight
 
 MOVED_P = 0.001
@@ -78,12 +78,14 @@ def _could_save(readout: Readout, reading: ArmReading) -> Iterator[Insight]:
     """What the history at hand would have been worth, where it was not used."""
     if reading.chosen not in (NAIVE, "none"):
         return
-    found = [(left, key) for key in ("one", "several") if key in reading.routes and (left := reading.variance_left(key)) is not None]
+    found = [
+        (round(left, 2), key) for key in ("one", "several") if key in reading.routes and (left := reading.variance_left(key)) is not None
+    ]
     if found and min(found)[0] < WORTHWHILE:
         left, key = min(found)
         users = readout.arms[readout.control].n + readout.arms[reading.arm].n
         label = readout.plan.routes[key].label
-        text = f"{label}: {left:.1%} of the variance would be left, and {left * users:,.0f} users would do instead of {users:,}."
+        text = f"{label}: {left:.0%} of the variance would be left, and {rounded_count(left * users)} users would do instead of {users:,}."
         yield Insight(text, "capacity", "could_save")
 
 
@@ -153,7 +155,7 @@ def _power(readout: Readout, reading: ArmReading) -> Iterator[Insight]:
     chance = power_at(readout, reading.headline, reading.arm, truth)
     if chance is not None and chance < readout.question.power:
         yield Insight(
-            f"The test finds {mde * readout.factor:.3g} {readout.unit} or more with {readout.question.power:.0%} power; "
+            f"The test finds {size_text(readout, mde)} or more with {readout.question.power:.0%} power; "
             f"the true {effect_text(readout, truth)} would be found in {chance:.0%} of such tests.",
             "capacity",
             "underpowered",

@@ -15,15 +15,22 @@ from simulators.lab import Figure, Metric, Table
 POST_PERIOD = "post_period"
 
 
-def digits(value: float, places: int = 3) -> str:
-    """Three significant digits, thousands grouped, no exponent for ordinary sizes."""
-    if value != 0 and math.floor(math.log10(abs(value))) >= places:
-        return f"{value:,.0f}"
-    return f"{value:.{places}g}"
+def rounded_count(value: float) -> str:
+    """Three significant digits, thousands grouped."""
+    return f"{float(f'{value:.3g}'):,.0f}"
 
 
 def effect_text(readout: Readout, value: float) -> str:
-    return f"{value * readout.factor:+.3g} {readout.unit}"
+    return f"{value * readout.factor:+.3g}{_unit(readout)}"
+
+
+def size_text(readout: Readout, value: float) -> str:
+    """The same without a sign."""
+    return f"{value * readout.factor:.3g}{_unit(readout)}"
+
+
+def _unit(readout: Readout) -> str:
+    return "%" if readout.unit == "%" else f" {readout.unit}"
 
 
 def interval(readout: Readout, comparison: Comparison) -> tuple[float, float] | None:
@@ -144,7 +151,7 @@ def _scaled(readout: Readout, effect: float | None) -> float | None:
 def _bound_text(readout: Readout, comparison: Comparison) -> str:
     if comparison.ci is None:
         return "undefined"
-    return next(f"{bound * readout.factor:+.3g} {readout.unit}" for bound in comparison.ci if math.isfinite(bound))
+    return next(effect_text(readout, bound) for bound in comparison.ci if math.isfinite(bound))
 
 
 # --- figures -----------------------------------------------------------------------------------------------------------------------
@@ -193,7 +200,7 @@ def _effect_axis(readout: Readout) -> str:
 def _forest_title(readout: Readout) -> str:
     reading = readout.readings[0]
     before, after = width(readout, reading.raw), width(readout, reading.headline)
-    if not before or not after or reading.headline is reading.raw:
+    if not before or not after or abs(1 - after / before) < 0.01:
         return f"{readout.plan.label}: {_headline_text(readout, reading)}"
     change = "narrower" if after < before else "wider"
     return f"{readout.plan.label}: {_headline_text(readout, reading)}, {abs(1 - after / before):.0%} {change} than unadjusted"
@@ -258,8 +265,8 @@ def power_figure(readout: Readout) -> Figure | None:
         if comparison.unit_variance is not None and (colour == 0 or comparison is not reading.raw)
     ]
     found = [detectable(readout, comparison, reading.arm) for comparison in routes.values()]
-    texts = [f"{name.lower()} {value * readout.factor:.3g} {readout.unit}" for name, value in zip(routes, found, strict=True) if value]
-    title = f"With {readout.question.power:.0%} power this test finds {(found[1] or widest) * readout.factor:.3g} {readout.unit} or more"
+    texts = [f"{name.lower()} {size_text(readout, value)}" for name, value in zip(routes, found, strict=True) if value]
+    title = f"With {readout.question.power:.0%} power this test finds {size_text(readout, found[1] or widest)} or more"
     axis = Axis(f"True {_effect_axis(readout).lower()}", readout.unit)
     figure = line_figure("power", title, f"Detectable effect: {', '.join(texts)}.", series, axis, Axis("Power", percent=True, range=(0, 1)))
     return with_line(figure, label="target", y=readout.question.power)
@@ -278,7 +285,7 @@ def narrowing(readout: Readout, track: Sequence[tuple[int, Comparison, Compariso
     users = looks[-1][0] if looks else 0
     summary = f"Intervals at {len(looks)} looks from {looks[0][0]:,} to {users:,} users." if looks else "No interval yet."
     last = width(readout, looks[-1][2]) if looks else None
-    title = f"At {users:,} users the interval is {last:.3g} {readout.unit} wide" if last else "The interval narrows as users arrive"
+    title = f"At {users:,} users the interval is {last:.3g}{_unit(readout)} wide" if last else "The interval narrows as users arrive"
     figure = line_figure("narrowing", title, summary, series, Axis("Users", "users", "log"), Axis(_effect_axis(readout), readout.unit))
     return figure if readout.true_effect is None else with_line(figure, label="truth", y=readout.true_effect * readout.factor)
 
