@@ -89,7 +89,7 @@ def build_steps(base: FloatArray, kind: str, metric: str, seed: int, params: Bui
         index.hnsw.efConstruction = params.ef_construction
         index.hnsw.rng = faiss.RandomGenerator(seed + 1)
         rows = hnsw_block(d, params.M, params.ef_construction)
-    index.train(base[:_SAMPLE])
+    index.train(_sample(base, seed))
     yield from _add(index, base, rows, 0.0)
     return index
 
@@ -130,12 +130,13 @@ def _hnswlib_steps(base: FloatArray, metric: str, seed: int, p: BuildParams) -> 
 def _ivf_steps(base: FloatArray, kind: str, metric: str, seed: int, p: BuildParams) -> Steps[Any]:
     centroids = yield from _scaled(kmeans_steps(base, p.nlist, spherical=metric != "l2", seed=seed), 0.0, 0.5)
     index = _ivf(kind.removesuffix("_refine"), centroids, metric, p)
+    sample = _sample(base, seed)
     if kind.startswith("ivf_pq"):
-        yield from _scaled(_pq_steps(index, base[:_SAMPLE]), 0.5, 0.7)
+        yield from _scaled(_pq_steps(index, sample), 0.5, 0.7)
     else:
-        index.train(base[:_SAMPLE])  # the cells are known, so only the codec is trained
+        index.train(sample)  # the cells are known, so only the codec is trained
     if kind.endswith("_refine"):
-        index = _with_refine(index, base, metric, p.refine)
+        index = _with_refine(index, sample, metric, p.refine)
     yield from _add(index, base, max(1, _BLOCK_VALUES // base.shape[1]), 0.7)
     return index
 
@@ -168,11 +169,19 @@ def _pq_steps(index: Any, sample: FloatArray) -> Steps[None]:
     index.is_trained = True
 
 
-def _with_refine(index: Any, base: FloatArray, metric: str, refine: str) -> Any:
+def _with_refine(index: Any, sample: FloatArray, metric: str, refine: str) -> Any:
     faiss = faiss_library()
-    beside = _empty("flat" if refine == "float32" else "sq8", base.shape[1], metric, 0)
-    beside.train(base[:_SAMPLE])
+    beside = _empty("flat" if refine == "float32" else "sq8", sample.shape[1], metric, 0)
+    beside.train(sample)
     return faiss.IndexRefine(index, beside)
+
+
+def _sample(base: FloatArray, seed: int) -> FloatArray:
+    """Rows that train a codec: drawn at random, because files are often sorted."""
+    if len(base) <= _SAMPLE:
+        return base
+    rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
+    return base[np.sort(rng.choice(len(base), _SAMPLE, replace=False))]
 
 
 def _add(index: Any, base: FloatArray, rows: int, done: float) -> Steps[None]:

@@ -101,6 +101,16 @@ def test_hnswlib_is_called_as_one_would_call_it() -> None:
     assert ours.scores == pytest.approx(1 - distances, abs=0.05)
 
 
+def test_a_sorted_base_trains_as_good_codes() -> None:
+    """Codecs and cells learn from rows drawn at random; the first rows of a sorted file would mislead them."""
+    vectors = clustered_vectors(40_000, 16, 50, seed=3)
+    ordered = np.ascontiguousarray(vectors.base[np.argsort(vectors.base[:, 0])])
+    truth = exact_knn(ordered, vectors.queries, K).ids
+    for kind in ("sq8", "ivf_sq8"):
+        found = build_index(ordered, kind, nlist=32).search(vectors.queries, K, nprobe=32)
+        assert recall_at_k(found.ids, truth, K).mean() > 0.9
+
+
 # --- memory ----------------------------------------------------------------------------------------------------------
 
 
