@@ -43,7 +43,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
     if answer is None:
         return None
     errors = _errors_of(error)
-    detail = next(iter(errors.values())) if errors else _first_sentence(answer.data)
+    detail = _first_of(errors, error) if errors else _first_sentence(answer.data)
     answer.data = {"detail": detail, "errors": errors}
     answer.content_type = "application/json"  # also where the client asked for an event stream
     return answer
@@ -77,6 +77,12 @@ def _errors_of(error: Exception) -> dict[str, str]:
         case exceptions.ValidationError():
             return dict(_flat(error.detail))
     return {}
+
+
+def _first_of(errors: Mapping[str, str], error: Exception) -> str:
+    """The first of several; DRF's own sentences do not say which field they are about."""
+    name, sentence = next(iter(errors.items()))
+    return f"{name}: {sentence}" if name and isinstance(error, exceptions.ValidationError) else sentence
 
 
 def _flat(detail: Any, name: str = "") -> list[tuple[str, str]]:

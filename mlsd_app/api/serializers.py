@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers as s
 
 from mlsd_app.accounts.models import ApiToken
@@ -13,14 +15,21 @@ PHASE_CHOICES = list(PHASES.items())
 LAST_SEED = 2**31 - 1
 
 
+def whole(low: int, high: int, **options: Any) -> s.IntegerField:
+    """A whole number within bounds, with one sentence for whatever else is given."""
+    sentence = f"expected a whole number from {low} to {high}."
+    messages: dict[str, Any] = dict.fromkeys(("invalid", "min_value", "max_value", "max_string_length"), sentence)
+    return s.IntegerField(min_value=low, max_value=high, error_messages=messages, **options)
+
+
 class Error(s.Serializer):  # type: ignore[type-arg]
     detail = s.CharField(help_text="What was given, what is expected, where.")
     errors = s.DictField(child=s.CharField(), help_text="A sentence for each field that is wrong.")  # type: ignore[assignment]
 
 
 class Page(s.Serializer):  # type: ignore[type-arg]
-    limit = s.IntegerField(min_value=1, max_value=MAX_LIMIT, default=20, help_text="How many items to answer with.")
-    offset = s.IntegerField(min_value=0, max_value=MAX_OFFSET, default=0, help_text="How many to leave out before.")
+    limit = whole(1, MAX_LIMIT, default=20, help_text="How many items to answer with.")
+    offset = whole(0, MAX_OFFSET, default=0, help_text="How many to leave out before.")
 
 
 # --- problems --------------------------------------------------------------------------------------------------------
@@ -207,7 +216,7 @@ class Lab(LabSummary):
 
 class RunRequest(s.Serializer):  # type: ignore[type-arg]
     params = s.DictField(child=s.JSONField(allow_null=True), default=dict, help_text="By name; those left out stand at their defaults.")
-    seed = s.IntegerField(min_value=0, max_value=LAST_SEED, default=0)
+    seed = whole(0, LAST_SEED, default=0)
     dataset = s.UUIDField(allow_null=True, default=None, help_text="One of your own data sets for this lab.")
     fresh = s.BooleanField(default=False, help_text="Run again although the result is known, for new wall-clock readings.")
 

@@ -19,6 +19,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from mlsd_app.accounts.models import User
 from mlsd_app.accounts.services import token_create
 from mlsd_app.api.reference import EXAMPLES, Operation, reference
+from mlsd_app.core import presence
+from mlsd_app.runs import channel
 from mlsd_app.runs.models import Dataset
 from mlsd_app.runs.services import run_start
 from problems.loader import all_problems
@@ -55,6 +57,7 @@ def test_random_requests(api_schema: Any, user: User, operation: Operation, real
         if aimed:  # most random names meet nothing
             case.path_parameters.update({name: value for name, value in real.items() if name in case.path_parameters})
         _sign_in(user, case)
+        announce_workers()
         met.add(case.call_and_validate(checks=CHECKS).status_code)
 
     check()
@@ -64,12 +67,18 @@ def test_random_requests(api_schema: Any, user: User, operation: Operation, real
 @pytest.fixture
 def real(api_schema: Any, user: User, queue: Queue) -> dict[str, Any]:
     """Names of what is there."""
+    announce_workers()
     run = run_start(user=user, lab=get_lab("vector_search", "counter"), values={})
     queue.work()
     dataset = Dataset.objects.create(user=user, problem="vector_search", lab="counter", name="a", digest="d")
     token, _ = token_create(user=user, name="to be revoked")
     names = {"problem": "vector_search", "lab": "counter", "key": EXAMPLES["key"]}
     return {**names, "run_id": str(run.pk), "dataset_id": str(dataset.pk), "token_id": token.pk}
+
+
+def announce_workers() -> None:
+    """The fixture says it once; random requests may take longer than that holds."""
+    presence.announce(channel.connection(), list(presence.QUEUES), "test")
 
 
 def _sign_in(user: User, case: Case) -> None:

@@ -12,7 +12,7 @@ from django.test import AsyncClient
 from mlsd_app.accounts.models import User
 from mlsd_app.accounts.services import guest_create
 from mlsd_app.runs.models import Baseline, Dataset, Run, RunState, StoredResult
-from tests.web.runs.conftest import counter, other, queue, user  # noqa: F401, F811
+from tests.web.runs.conftest import counter, other, queue, user  # noqa: F401
 
 PASSWORD = "correct horse battery"
 
@@ -30,18 +30,18 @@ def guest(db: None) -> User:
     return guest_create()
 
 
-def run_of(user: User, **changes: Any) -> Run:
+def run_of(owner: User, **changes: Any) -> Run:
     """A finished run with a result of its own."""
     result = StoredResult.objects.create(
         cache_key="k", metrics=[{"key": "score", "value": 1.0}], body={"tables": [], "insights": [], "notes": [], "figures": []}
     )
     values = {"problem": "vector_search", "lab": "counter", "lab_version": 1, "params": {"n": 3}, "cache_key": "k"}
-    return Run.objects.create(**{**values, "user": user, "state": RunState.DONE, "result": result, **changes})
+    return Run.objects.create(**{**values, "user": owner, "state": RunState.DONE, "result": result, **changes})
 
 
-def dataset_of(user: User, digest: str = "d" * 64, **changes: Any) -> Dataset:
+def dataset_of(owner: User, digest: str = "d" * 64, **changes: Any) -> Dataset:
     return Dataset.objects.create(
-        **{"user": user, "problem": "vector_search", "lab": "counter", "name": "a.txt", "digest": digest, **changes}
+        **{"user": owner, "problem": "vector_search", "lab": "counter", "name": "a.txt", "digest": digest, **changes}
     )
 
 
@@ -49,12 +49,12 @@ def pin(run: Run) -> Baseline:
     return Baseline.objects.create(user=run.user, problem=run.problem, lab=run.lab, run=run)
 
 
-def exported(user: User) -> Any:
-    """The export as the browser of `user` gets it."""
+def exported(owner: User) -> Any:
+    """The export as the browser of `owner` gets it."""
 
     async def read() -> bytes:
         client = AsyncClient()
-        await client.aforce_login(user)
+        await client.aforce_login(owner)
         response = await client.get("/account/export")
         assert response.status_code == 200, response
         return b"".join([piece async for piece in response.streaming_content])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlsd_app.accounts.merge import _joined_text, guest_merge
 from mlsd_app.accounts.models import User
 from mlsd_app.accounts.ownership import owns_nothing
+from mlsd_app.catalog.models import PhaseWork, SetAsideText
 from mlsd_app.runs.models import Baseline, Dataset, Run
 from tests.web.accounts.conftest import dataset_of, pin, run_of
 
@@ -106,3 +107,38 @@ def test_joined_text_holds_both(kept: str, added: str) -> None:
 def test_joining_twice_adds_nothing(kept: str, added: str) -> None:
     joined = _joined_text(kept, added)
     assert _joined_text(joined, added) == joined
+
+
+# --- notes: what people typed ----------------------------------------------------------------------------------------------
+
+
+def note(user: User, text: str, **changes: Any) -> PhaseWork:
+    return PhaseWork.objects.create(user=user, problem="vector_search", phase="clarify", text=text, **changes)
+
+
+def test_notes_on_the_same_phase_are_joined(guest: User, user: User) -> None:
+    kept = note(user, "Mine.", checked=["a"])
+    note(guest, "Theirs.", checked=["b"])
+    guest_merge(guest=guest, into=user)
+    kept.refresh_from_db()
+    assert kept.text == "Mine.\n\nTheirs."
+    assert kept.checked == ["a", "b"]
+    assert PhaseWork.objects.count() == 1
+
+
+def test_notes_are_joined_also_where_a_model_has_no_rule(guest: User, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(PhaseWork, "merge_guest_row")
+    kept = note(user, "Mine.", checked=["a"], revision=3)
+    note(guest, "Theirs.", checked=["b"], revision=1)
+    guest_merge(guest=guest, into=user)
+    kept.refresh_from_db()
+    assert kept.text == "Mine.\n\nTheirs."
+    assert (kept.checked, kept.revision) == (["b"], 1), "the guest's row is the newer one"
+
+
+def test_what_hangs_on_a_joined_note_moves_along(guest: User, user: User) -> None:
+    kept, added = note(user, "Mine."), note(guest, "Theirs.")
+    aside = SetAsideText.objects.create(work=added, text="An older text.")
+    guest_merge(guest=guest, into=user)
+    aside.refresh_from_db()
+    assert aside.work == kept
