@@ -10,6 +10,7 @@ from simulators.experimentation._readout_analysis import Plan, Route, read_out
 from simulators.experimentation._readout_data import OwnData, read_own
 from simulators.experimentation._readout_insights import insights
 from simulators.experimentation._readout_params import ReadoutParams, question_of
+from simulators.experimentation._readout_tables import tables
 from simulators.lab import Context, Insight, Result, Steps
 
 QUANTILES = {"none": None, "0.999": 0.999, "0.99": 0.99}
@@ -25,7 +26,7 @@ def run_own(params: ReadoutParams, ctx: Context) -> Steps:
     outlier = found.outlier()
     if outlier:
         said.append(Insight(f"{outlier[1]} Read the result with and without it.", "evaluation", "outlier"))
-    return Result(report.metrics(readout), report.figures(readout), report.tables(readout), said, list(_own_notes(params, found)))
+    return Result(report.metrics(readout), report.figures(readout), tables(readout), said, list(_own_notes(params, found)))
 
 
 def _own_plan(params: ReadoutParams, found: OwnData) -> Plan:

@@ -11,6 +11,7 @@ from simulators.experimentation import _readout_report as report
 from simulators.experimentation._readout_analysis import Plan, Question, Readout, Route, Truth, read_out
 from simulators.experimentation._readout_insights import capped, insights
 from simulators.experimentation._readout_params import ReadoutParams, question_of
+from simulators.experimentation._readout_tables import tables
 from simulators.lab import Context, Frame, Insight, Progress, Result, Steps
 
 CONTROL, TREATMENT = "control", "treatment"
@@ -24,7 +25,7 @@ def run_world(params: ReadoutParams, ctx: Context) -> Steps:
     readout = _world_readout(world, plan, question, params, ctx, arms)
     figures = [*report.figures(readout), report.narrowing(readout, track)]
     said = insights(readout, acknowledged=params.accept_srm) + list(_cap_insights(readout, params))
-    return Result(report.metrics(readout), figures, report.tables(readout), said, list(_world_notes(params)))
+    return Result(report.metrics(readout), figures, tables(readout), said, list(_world_notes(params)))
 
 
 def _arrivals(world: World, plan: Plan, params: ReadoutParams, ctx: Context) -> Generator[Progress | Frame, None, tuple[Arms, list[Look]]]:
