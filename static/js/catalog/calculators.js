@@ -5,14 +5,18 @@ const nearest = (stops, value) => stops.reduce((best, stop, at) => (Math.abs(Mat
 function connect(slider) {
   const box = slider.parentElement.querySelector("input[name]");
   const stops = slider.dataset.stops.split(" ").filter(Boolean);
+  const describe = () => slider.setAttribute("aria-valuetext", `${box.value} ${slider.dataset.unit}`);
   slider.hidden = false;
+  describe();
   // A slider moves its box before the form's own listener sends the boxes.
   slider.addEventListener("input", () => {
     box.value = stops.length ? stops[slider.value] : slider.value;
+    describe();
   });
   box.addEventListener("input", () => {
     const value = Number(box.value);
     if (box.value.trim() && Number.isFinite(value)) slider.value = stops.length ? nearest(stops, Math.max(value, Number.MIN_VALUE)) : value;
+    describe();
   });
 }
 

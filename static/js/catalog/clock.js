@@ -44,7 +44,7 @@ class PracticeClock {
   async sync() {
     const sentAt = performance.now();
     try {
-      const response = await fetch(this.form.dataset.url, { headers: { Accept: "application/json" } });
+      const response = await fetch(`${this.form.dataset.url}?phase=${this.form.dataset.pagePhase}`, { headers: { Accept: "application/json" } });
       if (response.ok) this.#take(await response.json(), sentAt);
     } catch {
       // offline: the count goes on from the last answer
@@ -119,20 +119,6 @@ class PracticeClock {
   }
 }
 
-const form = document.querySelector("[data-clock]");
-new PracticeClock(form);
+new PracticeClock(document.querySelector("[data-clock]"));
 
-function neighbour(step) {
-  const phases = [...document.querySelectorAll(".rail-phase")];
-  const here = phases.findIndex((link) => link.hasAttribute("aria-current"));
-  phases[here + step]?.click();
-}
-
-const KEYS = { s: () => form.querySelector("[data-part=toggle]").click(), "[": () => neighbour(-1), "]": () => neighbour(1) };
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
-  if (event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
-  event.preventDefault();
-  KEYS[event.key]();
-});
+document.querySelector(".rail-phase[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }); // phones show the phases in one row

@@ -212,12 +212,4 @@ class Notes {
   }
 }
 
-const form = document.querySelector("[data-notes]");
-new Notes(form);
-
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "n" || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.closest("input, textarea, select, [contenteditable], dialog")) return;
-  event.preventDefault();
-  form.elements.text.focus();
-});
+new Notes(document.querySelector("[data-notes]"));
