@@ -11,7 +11,7 @@ from django.db.models import Count, QuerySet
 from django.utils.text import slugify
 
 from mlsd_app.accounts.models import User
-from mlsd_app.catalog.clock import ClockState, clock_at
+from mlsd_app.catalog.clock import ClockEvent, ClockState, clock_at
 from mlsd_app.catalog.models import PhaseWork, PracticeClock, SetAsideText
 from problems.loader import all_problems
 from problems.schema import Phase, Problem
@@ -59,8 +59,10 @@ def budgets_s(problem: Problem) -> dict[str, float]:
     return {phase.key: phase.minutes * 60.0 for phase in problem.phases}
 
 
-def clock_state(*, clock: PracticeClock, problem: Problem, now: datetime) -> ClockState:
-    return clock_at(now.timestamp(), budgets_s(problem), clock.events)
+def clock_state(*, clock: PracticeClock, problem: Problem, now: datetime, phase: str = "") -> ClockState:
+    """The clock now. One that was never pressed points at `phase`, where the user is and would start it."""
+    events = clock.events or [ClockEvent(0, "move", phase)]
+    return clock_at(now.timestamp(), budgets_s(problem), events)
 
 
 # --- the list ----------------------------------------------------------------------------------------------------------

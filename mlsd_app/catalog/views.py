@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET
 
@@ -15,6 +16,7 @@ from mlsd_app.catalog import selectors
 from mlsd_app.catalog.calculators import CalculatorSheet, default_sheet, sheet
 from mlsd_app.catalog.services import NOTE_CHARACTERS, next_phase
 from problems.errors import InvalidInput
+from problems.interview_schema import Curveball
 from problems.loader import load_problem
 from problems.schema import Phase, Problem
 
@@ -55,19 +57,21 @@ def phase_or_404(slug: str, key: str) -> tuple[Problem, Phase]:
 
 @require_GET
 def home(request: HttpRequest) -> HttpResponse:
-    cards = selectors.cards(user=request.user)
-    first = next((card.problem for card in cards if card.phases), None)
-    start_url = reverse("catalog:phase", args=[first.slug, first.phases[0].key]) if first else reverse("catalog:problems")
-    extra = {"start_url": start_url, "round": ROUND}
-    return render(request, "catalog/home.html", {**_list_context(request), **extra})
+    written = [card.problem for card in selectors.cards(user=request.user) if card.phases]
+    start_url = reverse("catalog:phase", args=[written[0].slug, written[0].phases[0].key]) if written else reverse("catalog:problems")
+    return _list_page(request, "catalog/home.html", {"start_url": start_url, "round": ROUND})
 
 
 @require_GET
 def problems(request: HttpRequest) -> HttpResponse:
-    """The list; the grid alone when a filter asks for it."""
-    template = "catalog/_grid.html" if request.headers.get("HX-Request") else "catalog/problems.html"
-    response = render(request, template, _list_context(request))
-    response["Vary"] = "HX-Request"
+    return _list_page(request, "catalog/problems.html", {})
+
+
+def _list_page(request: HttpRequest, template: str, extra: dict[str, Any]) -> HttpResponse:
+    """A page with the list; the grid alone when one of its filters asks."""
+    shown = "catalog/_grid.html" if request.headers.get("HX-Request") else template
+    response = render(request, shown, {**_list_context(request), **extra})
+    patch_vary_headers(response, ["HX-Request"])
     return response
 
 
@@ -101,7 +105,7 @@ def problem(request: HttpRequest, slug: str) -> HttpResponse:
 def phase(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     """One phase. `?calc=<key>&<input>=<value>` sets a calculator; a bad value is shown beside its field."""
     problem, found = phase_or_404(slug, key)
-    frame = frame_context(request, problem)
+    frame = frame_context(request, problem, key)
     sheets = _sheets(request, problem) if key == "capacity" else []
     context = {
         "phase": found,
@@ -111,16 +115,21 @@ def phase(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "note_limit": NOTE_CHARACTERS,
         "sheets": sheets,
         "labs": selectors.phase_labs(problem=problem, phase=found),
-        "drills": problem.interviewer.curveballs if key == "evaluation" and problem.interviewer else (),
+        "drills": drills(problem, found),
     }
     status = 200 if all(item.valid for item in sheets) else 422
     return render(request, "catalog/phase.html", {**frame, **context}, status=status)
 
 
-def frame_context(request: HttpRequest, problem: Problem) -> dict[str, Any]:
+def drills(problem: Problem, phase: Phase) -> tuple[Curveball, ...]:
+    """What goes wrong with a running design; it belongs to the last phase."""
+    return problem.interviewer.curveballs if phase.key == "evaluation" and problem.interviewer else ()
+
+
+def frame_context(request: HttpRequest, problem: Problem, phase: str = "") -> dict[str, Any]:
     """What the rail of a problem needs: the user's work by phase and the clock."""
     clock = selectors.clock_of(user=request.user, problem=problem)
-    state = selectors.clock_state(clock=clock, problem=problem, now=timezone.now()) if problem.phases else None
+    state = selectors.clock_state(clock=clock, problem=problem, now=timezone.now(), phase=phase) if problem.phases else None
     return {
         "problem": problem,
         "works": selectors.work_by_phase(user=request.user, problem=problem),

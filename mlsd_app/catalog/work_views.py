@@ -14,7 +14,7 @@ from django.views.decorators.http import require_GET, require_POST
 from mlsd_app.accounts.services import ensure_user
 from mlsd_app.catalog import selectors, services
 from mlsd_app.catalog.models import PhaseWork, PracticeClock, SetAsideText
-from mlsd_app.catalog.views import phase_or_404, walkthrough_or_404
+from mlsd_app.catalog.views import drills, phase_or_404, walkthrough_or_404
 from problems.schema import Phase, Problem
 from simulators.errors import InvalidInput
 
@@ -93,7 +93,8 @@ def reveal(request: HttpRequest, slug: str, key: str) -> HttpResponse:
     problem, phase = phase_or_404(slug, key)
     work = services.answer_reveal(user=ensure_user(request=request), problem=problem, phase=phase, now=timezone.now())
     if request.headers.get("HX-Request"):
-        return render(request, "catalog/_answer.html", {"problem": problem, "phase": phase, "work": work})
+        context = {"problem": problem, "phase": phase, "work": work, "drills": drills(problem, phase)}
+        return render(request, "catalog/_answer.html", context)
     return redirect(f"{_phase_url(problem, phase)}#answer")
 
 
@@ -137,7 +138,7 @@ def clock_press(request: HttpRequest, slug: str) -> HttpResponse:
         )
     except InvalidInput as error:
         return _refused(request, error)
-    return JsonResponse(_clock(clock, problem)) if _from_script(request) else redirect("catalog:phase", slug, key)
+    return JsonResponse(_clock(clock, problem, key)) if _from_script(request) else redirect("catalog:phase", slug, key)
 
 
 @require_GET
@@ -146,11 +147,11 @@ def clock(request: HttpRequest, slug: str) -> JsonResponse:
     problem = walkthrough_or_404(slug)
     if not problem.phases:
         raise Http404(f"{problem.title} has no phases yet, so there is nothing to time.")
-    return JsonResponse(_clock(selectors.clock_of(user=request.user, problem=problem), problem))
+    return JsonResponse(_clock(selectors.clock_of(user=request.user, problem=problem), problem, request.GET.get("phase", "")))
 
 
-def _clock(clock: PracticeClock, problem: Problem) -> dict[str, Any]:
-    state = selectors.clock_state(clock=clock, problem=problem, now=timezone.now())
+def _clock(clock: PracticeClock, problem: Problem, phase: str) -> dict[str, Any]:
+    state = selectors.clock_state(clock=clock, problem=problem, now=timezone.now(), phase=phase)
     return {
         "running": state.running,
         "phase": state.phase,
