@@ -115,6 +115,16 @@ class Comparison:
     rows: Sequence[Row]
 
 
+NOISE = 0.05  # two wall-clock readings of the same thing may differ by this share
+
+
+@register.filter
+def within_noise(tile: Tile) -> bool:
+    """Whether a measured number moved so little that the same parameters could have given it."""
+    value = tile.metric["value"]
+    return bool(tile.metric["measured"] and value and tile.delta and abs(tile.delta) < NOISE * abs(value))
+
+
 @register.filter
 def comparison(tiles: Iterable[Tile]) -> Comparison:
     found = list(tiles)

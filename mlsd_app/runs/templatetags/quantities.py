@@ -46,8 +46,14 @@ def quantity(value: float | None, unit: str = "") -> str:
 @register.filter
 def signed(value: float, unit: str = "") -> str:
     """A difference: with its sign, even when it is positive."""
-    text = quantity(abs(value), unit)
+    number, rest = parts(abs(value), unit)
+    text = quantity(abs(value), unit).replace(number, _without_zeros(number), 1)
     return f"{'+' if value > 0 else MINUS if value < 0 else '±'}{text}"
+
+
+def _without_zeros(number: str) -> str:
+    """Zeros at the end of a difference say nothing of its precision: 0.00200 -> 0.002."""
+    return number.rstrip("0").rstrip(".") if "." in number and "e" not in number and GAP not in number else number
 
 
 def parts(value: float | None, unit: str = "") -> tuple[str, str]:

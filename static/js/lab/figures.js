@@ -33,7 +33,7 @@ function theme() {
 
 function themedAxis(axis, { quiet, grid }) {
   const title = { ...axis.title, font: { size: 12, color: quiet }, standoff: 8 };
-  const ticks = axis.type === "log" ? { nticks: 6 } : {};
+  const ticks = axis.type === "log" ? { nticks: 4 } : {};
   return { ...ticks, gridcolor: grid, linecolor: grid, zerolinecolor: grid, tickfont: { color: quiet, size: 11 }, automargin: true, ...axis, title };
 }
 

@@ -107,7 +107,7 @@ class Field {
   }
 
   shownFor(values) {
-    return Object.entries(this.conditions).every(([name, wanted]) => values[name]?.some((value) => wanted.includes(value)));
+    return Object.entries(this.conditions).every(([name, wanted]) => !(name in values) || values[name].some((value) => wanted.includes(value)));
   }
 
   /** Brings the slider and the box together after `changed` moved. */

@@ -44,7 +44,7 @@ class HomeLab {
 
   #picture({ figures, html }) {
     const wanted = figures.filter((figure) => figure.key === this.root.dataset.figure);
-    this.board.show(wanted.length ? wanted : figures.slice(0, 1));
+    this.board.show(wanted);
     this.board.stale = false;
     this.#say("");
     const made = document.createElement("template");

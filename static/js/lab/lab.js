@@ -26,7 +26,7 @@ class LabPage {
     this.form = new ParamForm(root.querySelector("form[data-lab-form]"), (kind) => this.#tweaked(kind));
     this.runner = new Runner({ url: root.dataset.startUrl, request: (options) => this.#body(options), handlers: this.#handlers() });
     this.map = new TradeoffMap(root.querySelector("[data-map]"), root.dataset);
-    this.sweep = new SweepPanel(root.querySelector("[data-sweep]"), { ...root.dataset, entries: () => this.#entries(), onEnd: () => this.map.refresh() });
+    this.sweep = root.querySelector("[data-sweep]") && new SweepPanel(root.querySelector("[data-sweep]"), { ...root.dataset, entries: () => this.#entries(), onEnd: () => this.map.refresh() });
     this.data = root.querySelector("[data-own-data]") && new DataPanel(root.querySelector("[data-own-data]"), { ...root.dataset, onChoice: () => this.#tweaked("settled") });
     this.#listen();
     this.#markPreset();
@@ -40,11 +40,16 @@ class LabPage {
     const kept = this.root.querySelector("template[data-result]");
     if (kept) fillSlots(this.root, kept.innerHTML);
     this.map.refresh();
-    if (figures) this.board.settle(figures);
+    if (figures) this.#saved(figures);
     else if (this.root.dataset.eventsUrl) this.runner.resume(this.root.dataset.eventsUrl);
     else if (this.root.dataset.error) this.status.trouble("", this.root.dataset.error);
     else if (!this.root.querySelector("[aria-invalid=true]")) this.runner.now();
     else this.status.trouble("invalid", "One value cannot be used; the reason stands beside it.");
+  }
+
+  #saved(figures) {
+    this.board.settle(figures);
+    this.status.done("Saved result");
   }
 
   #listen() {
@@ -57,7 +62,7 @@ class LabPage {
       reset: () => this.#apply({}),
       preset: (button) => this.#apply(JSON.parse(button.dataset.values)),
       "new-seed": () => this.#newSeed(),
-      "copy-link": (button) => copyLink(button),
+      "copy-link": (button) => copyLink(button, new URL(this.#address(), location.href).href),
       sweep: () => this.sweep.open(),
     };
     this.root.addEventListener("click", (event) => {
@@ -100,15 +105,15 @@ class LabPage {
     this.runner.soon({ delay: kind === "typing" ? TYPING_DELAY_MS : 0 });
     this.#markPreset();
     clearTimeout(this.addressTimer);
-    this.addressTimer = setTimeout(() => this.#keepAddress(), ADDRESS_DELAY_MS);
+    this.addressTimer = setTimeout(() => history.replaceState(null, "", this.#address()), ADDRESS_DELAY_MS);
   }
 
-  /** The page's address opens the same picture. */
-  #keepAddress() {
+  /** The address that opens the same picture. */
+  #address() {
     const seed = this.#seed();
     const pairs = [...this.form.changedEntries(), ...(seed && seed !== "0" ? [["seed", seed]] : []), ...(this.data?.chosen ? [["dataset", this.data.chosen]] : [])];
     const query = new URLSearchParams(pairs).toString();
-    history.replaceState(null, "", query ? `${this.root.dataset.labUrl}?${query}` : this.root.dataset.labUrl);
+    return query ? `${this.root.dataset.labUrl}?${query}` : this.root.dataset.labUrl;
   }
 
   #markPreset() {
@@ -132,6 +137,7 @@ class LabPage {
   #begin() {
     this.startedAt = performance.now();
     this.form.clearErrors();
+    this.root.querySelector("[data-kept-notice]")?.remove();
     this.#stale(true);
     this.status.begin();
   }
@@ -157,7 +163,7 @@ class LabPage {
     fillSlots(this.root, html);
     this.#stale(false);
     const took = ((performance.now() - this.startedAt) / 1000).toFixed(2);
-    this.status.done(cached ? "Known result: these parameters ran before" : `Done in ${took} s`);
+    this.status.done(cached ? "Known result: nothing had to run" : `Done in ${took} s`);
     this.map.refresh();
   }
 
@@ -201,11 +207,10 @@ class LabPage {
   }
 }
 
-async function copyLink(button) {
+async function copyLink(button, link) {
   const words = button.querySelector("[data-part=words]") ?? button;
   const before = words.textContent;
-  await new Promise((resolve) => setTimeout(resolve, ADDRESS_DELAY_MS)); // the newest tweak reaches the address first
-  const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
+  const copied = await navigator.clipboard?.writeText(link).then(() => true, () => false);
   words.textContent = copied ? "Copied" : "Copy it from the address bar";
   setTimeout(() => {
     words.textContent = before;
