@@ -21,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
+from django.contrib.messages import constants as message_levels
 from django.core.exceptions import ImproperlyConfigured
 
 from mlsd_app.core.paths import short_socket_path
@@ -185,6 +186,9 @@ EMAIL_HOST, EMAIL_PORT = _SMTP.hostname or "", _SMTP.port or 587
 EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_SMTP.username or ""), unquote(_SMTP.password or "")
 EMAIL_USE_SSL, EMAIL_USE_TLS, EMAIL_TIMEOUT = _SMTP.scheme == "smtps", _SMTP.scheme != "smtps", 10
 DEFAULT_FROM_EMAIL = os.environ.get("LOOP45_FROM", "Loop45 <no-reply@localhost>")
+
+# the design system's words for Django's levels
+MESSAGE_TAGS = {message_levels.SUCCESS: "good", message_levels.WARNING: "warning", message_levels.ERROR: "bad"}
 
 # --- language, files -----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("signup/", views.sign_up, name="account_signup"),
     path("login/", views.sign_in, name="account_login"),
     path("email/", views.email, name="account_email"),
+    path("confirm-email/<str:key>/", views.email_confirm, name="account_confirm_email"),
     path("password/change/", views.password_change, name="account_change_password"),
     path("password/set/", views.password_set, name="account_set_password"),
     path("", include("allauth.account.urls")),

@@ -10,6 +10,7 @@ from allauth.account import views as allauth_views
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -51,11 +52,23 @@ def for_members(view: View) -> View:
     return login_required(wrapped)
 
 
+def guests_sign_in_first(view: View) -> View:
+    """allauth signs out whoever opens the link of another account; a guest would lose their work by that."""
+
+    @wraps(view)
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        guest = isinstance(request.user, User) and request.user.is_guest
+        return redirect_to_login(request.get_full_path()) if guest else view(request, *args, **kwargs)
+
+    return wrapped
+
+
 sign_up = for_visitors(allauth_views.signup)
 sign_in = for_visitors(allauth_views.login)
 email = for_members(allauth_views.email)
 password_change = for_members(allauth_views.password_change)
 password_set = for_members(allauth_views.password_set)
+email_confirm = guests_sign_in_first(allauth_views.confirm_email)
 
 
 # --- overview, export, deletion ----------------------------------------------------------------------------------------

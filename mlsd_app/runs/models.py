@@ -120,6 +120,12 @@ class Run(models.Model):
     def active(self) -> bool:
         return self.state in ACTIVE
 
+    def export_extra(self) -> dict[str, Any]:
+        """For the export of an account: the numbers, which stand in a row that several users may share. Figures are drawn from them."""
+        body = self.result.body if self.result else {}
+        kept = {name: body.get(name, []) for name in ("tables", "insights", "notes")}
+        return {"result": {"metrics": self.result.metrics, **kept} if self.result else None}
+
 
 class Baseline(models.Model):
     """The run a user compares with, one a lab."""

@@ -179,6 +179,21 @@ def test_a_new_address_counts_once_confirmed(member: Client, user: User) -> None
     assert user.email == "new@example.com"
 
 
+def test_a_guest_who_opens_such_a_link_signs_in_first_and_keeps_the_work(member: Client, browser: Client, guest: User, user: User) -> None:
+    run = run_of(guest)
+    member.post("/account/email/", {"email": "new@example.com", "action_add": ""})
+    link = re.search(r"http://testserver(/account/confirm-email/\S+)", str(mail.outbox[0].body))
+    assert link is not None
+    response = browser.get(link[1])
+    assert response["Location"].startswith("/account/login/?next=/account/confirm-email/")
+    assert signed_in(browser) == guest
+    browser.post(response["Location"], {"login": "ada", "password": PASSWORD})
+    browser.post(link[1])
+    run.refresh_from_db()
+    user.refresh_from_db()
+    assert (run.user, user.email) == (user, "new@example.com")
+
+
 def test_a_mail_server_that_is_away_fails_no_page(client: Client, user: User, settings: Any) -> None:
     User.objects.filter(pk=user.pk).update(email="ada@example.com")
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"

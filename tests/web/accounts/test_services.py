@@ -165,6 +165,7 @@ def test_export_holds_every_row_and_no_secret(user: User, other: User) -> None:
     assert document["account"]["username"] == "ada"
     assert [row["id"] for row in data["runs.run"]] == [str(run.pk)]
     assert data["runs.run"][0]["params"] == {"n": 3}
+    assert data["runs.run"][0]["result"]["metrics"] == [{"key": "score", "value": 1.0}]
     assert data["runs.dataset"][0]["files"][0]["name"] == "a.txt"
     assert data["runs.dataset"][0]["id"] == str(dataset.pk)
     assert [row["id"] for row in data["runs.baseline"]] == [pinned.pk]
