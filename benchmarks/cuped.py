@@ -38,7 +38,8 @@ def ours(columns: Columns) -> Comparison:
 
 def ours_two_masks(columns: Columns) -> Comparison:
     metrics = {name: columns[name] for name in ("y", "x")}
-    return compare(*(Moments.from_arrays(metrics, where=columns["arm"] == arm) for arm in (0, 1)), covariates=("x",))
+    control, treatment = (Moments.from_arrays(metrics, where=columns["arm"] == arm) for arm in (0, 1))
+    return compare(control, treatment, covariates=("x",))
 
 
 def pandas_ttest(columns: Columns) -> float:
