@@ -20,6 +20,8 @@ from typing import Any
 import requests
 from supervisor.xmlrpc import SupervisorTransport
 
+from mlsd_app.core.paths import short_socket_path
+
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 120.0
 _OURS = ("LOOP45_", "DATABASE_URL", "REDIS_URL")
@@ -31,7 +33,7 @@ class LiveSite:
     def __init__(self, var: Path, port: int, process: subprocess.Popen[bytes]) -> None:
         self.var, self.port, self.process = var, port, process
         self.url = f"http://127.0.0.1:{port}"
-        self.redis_url = f"unix://{var / 'redis.sock'}?db=0"
+        self.redis_url = f"unix://{short_socket_path(var / 'redis.sock')}?db=0"
 
     @property
     def output(self) -> str:
@@ -81,7 +83,7 @@ class LiveSite:
 
     def _ask(self, method: str, name: str) -> Any:
         """Calls supervisor's XML-RPC method for a process."""
-        transport = SupervisorTransport(None, None, f"unix://{self.var / 'supervisor.sock'}")
+        transport = SupervisorTransport(None, None, f"unix://{short_socket_path(self.var / 'supervisor.sock')}")
         with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport) as proxy:
             return getattr(proxy.supervisor, method)(_full_name(name))
 

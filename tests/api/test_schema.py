@@ -9,6 +9,7 @@ import pytest
 import schemathesis
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -33,9 +34,11 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 
 @pytest.fixture
-def api_schema(db: None, queue: Queue, counter: type[Lab], settings: Any) -> Any:
+def api_schema(db: None, queue: Queue, counter: type[Lab], settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     settings.API_LIMITS = {"signed_in_per_minute": 10**6, "visitor_per_minute": 10**6}
     settings.RUN_LIMITS = {**settings.RUN_LIMITS, "active_per_user": 10**6, "starts_per_minute": 10**6, "queue_length": 10**6}
+    # The end of a request must not close the connection that holds the test's transaction; Django's own test client sees to that itself.
+    monkeypatch.setattr(connection, "close_if_unusable_or_obsolete", lambda: None)
     return schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", WSGIHandler())
 
 
