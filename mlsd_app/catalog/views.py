@@ -96,8 +96,10 @@ def _known(value: str, known: list[str]) -> str:
 def problem(request: HttpRequest, slug: str) -> HttpResponse:
     found = problem_or_404(slug)
     related = [card.problem for card in selectors.cards(user=request.user) if card.problem.slug in found.related]
-    context = {"labs": selectors.all_labs(problem=found), "related": related}
-    return render(request, "catalog/problem.html", {**frame_context(request, found), **context})
+    frame = frame_context(request, found)
+    next_up = next((phase for phase in found.phases if frame["works"][phase.key].done_at is None), None)
+    context = {"labs": selectors.all_labs(problem=found), "related": related, "next_up": next_up}
+    return render(request, "catalog/problem.html", {**frame, **context})
 
 
 @require_GET
