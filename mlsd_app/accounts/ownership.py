@@ -27,7 +27,7 @@ class Owned:
         wanted = Q()
         for path in self.paths:
             wanted |= Q(**{path: user})
-        return self.model._base_manager.filter(wanted).order_by("pk").distinct()
+        return self.model._base_manager.filter(wanted).order_by("pk")
 
 
 def links_to(model: type[Model]) -> Iterator[tuple[type[Model], ForeignKey[Any, Any]]]:
