@@ -209,6 +209,8 @@ def test_a_lost_connection_is_told_in_words(page: Page, browser_context: Browser
     browser_context.set_offline(True)
     slide(page, "query_shift", "ArrowRight", 2)
     expect(status(page)).to_contain_text("cannot be reached")
+    page.wait_for_timeout(1000)  # the last tweak has failed as well
+    expect(status(page)).to_have_attribute("data-state", "trouble")
     browser_context.set_offline(False)
     expect(status(page)).to_have_attribute("data-state", "done", timeout=30_000)
 
@@ -379,7 +381,7 @@ def test_the_history_lists_and_filters_runs(page: Page) -> None:
 
 @pytest.mark.parametrize("browser_options", [{"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}])
 def test_on_a_phone_nothing_is_wider_than_the_screen_and_sliders_work(page: Page, browser_options: dict[str, Any]) -> None:
-    open_and_wait(page, f"{QUICK}&nlist=64&nprobe=1")
+    open_and_wait(page, f"{QUICK}&kind=hnsw&kind=ivf_sq8&nlist=64&nprobe=1")
     assert page.evaluate("document.documentElement.scrollWidth") <= browser_options["viewport"]["width"]
     page.locator("[data-params] > summary").click()
     slider = page.locator("[data-field=nprobe] input[type=range]")

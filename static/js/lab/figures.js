@@ -40,7 +40,8 @@ function themedAxis(axis, { quiet, grid }) {
 /** The figure's layout in the page's colours; the lab decides axes, shapes and bar modes. No `transition`: it freezes the axes' ranges. */
 function themedLayout(layout, key) {
   const colours = theme();
-  const axes = Object.fromEntries(Object.entries(layout).filter(([name]) => /^[xy]axis\d*$/.test(name)).map(([name, axis]) => [name, themedAxis(axis, colours)]));
+  const named = Object.entries(layout).filter(([name]) => /^[xy]axis\d*$/.test(name));
+  const axes = Object.fromEntries(named.map(([name, axis]) => [name, themedAxis(axis, colours)]));
   return {
     hovermode: "closest",
     margin: { l: 12, r: 16, t: 12, b: 12 },
@@ -149,14 +150,16 @@ export class FigureBoard {
 
   #resized(entries) {
     const items = [...this.#shown.values()];
-    const changed = entries.map((entry) => items.find((item) => item.plot === entry.target)).filter((item) => item?.figure && item.width !== item.plot.clientWidth);
+    const seen = entries.map((entry) => items.find((item) => item.plot === entry.target));
+    const changed = seen.filter((item) => item?.figure && item.width !== item.plot.clientWidth);
     this.show(changed.map((item) => item.figure));
   }
 
   #make(key) {
     const node = document.getElementById("figure-template").content.firstElementChild.cloneNode(true);
     const find = (name) => node.querySelector(`[data-part=${name}]`);
-    const item = { node, title: find("title"), plot: find("plot"), legend: find("legend"), summary: find("summary"), numbers: find("numbers"), hidden: new Set() };
+    const item = { node, hidden: new Set() };
+    for (const name of ["title", "plot", "legend", "summary", "numbers"]) item[name] = find(name);
     node.dataset.figure = key;
     item.numbers.addEventListener("toggle", () => item.numbers.open && fillNumbers(item));
     this.root.append(node);

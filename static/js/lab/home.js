@@ -50,7 +50,7 @@ class HomeLab {
     const made = document.createElement("template");
     made.innerHTML = html;
     for (const place of this.root.querySelectorAll("[data-reading]")) {
-      const found = made.content.querySelector(`[data-metric="${place.dataset.reading}"] .lab-cell-value, [data-metric="${place.dataset.reading}"] .lab-tile-value`);
+      const found = made.content.querySelector(`[data-metric="${place.dataset.reading}"] :is(.lab-cell-value, .lab-tile-value)`);
       if (found) place.textContent = found.textContent.trim().replace(/\s+/g, " ");
     }
   }

@@ -26,8 +26,8 @@ class LabPage {
     this.form = new ParamForm(root.querySelector("form[data-lab-form]"), (kind) => this.#tweaked(kind));
     this.runner = new Runner({ url: root.dataset.startUrl, request: (options) => this.#body(options), handlers: this.#handlers() });
     this.map = new TradeoffMap(root.querySelector("[data-map]"), root.dataset);
-    this.sweep = root.querySelector("[data-sweep]") && new SweepPanel(root.querySelector("[data-sweep]"), { ...root.dataset, entries: () => this.#entries(), onEnd: () => this.map.refresh() });
-    this.data = root.querySelector("[data-own-data]") && new DataPanel(root.querySelector("[data-own-data]"), { ...root.dataset, onChoice: () => this.#tweaked("settled") });
+    this.sweep = panel(root, "[data-sweep]", SweepPanel, { entries: () => this.#entries(), onEnd: () => this.map.refresh() });
+    this.data = panel(root, "[data-own-data]", DataPanel, { onChoice: () => this.#tweaked("settled") });
     this.#listen();
     this.#markPreset();
     this.#open();
@@ -71,7 +71,8 @@ class LabPage {
       event.preventDefault();
       actions[button.dataset.action](button);
     });
-    window.addEventListener("online", () => this.root.querySelector("[data-status]").dataset.offline && this.runner.now());
+    this.root.addEventListener("change", (event) => event.target.name === "seed" && this.#tweaked("settled"));
+    window.addEventListener("online", () => this.status.kind === "offline" && this.runner.now());
     listenForKeys({ r: actions.run, ".": actions.cancel, b: actions.pin });
     placePopovers(this.root);
   }
@@ -111,8 +112,8 @@ class LabPage {
   /** The address that opens the same picture. */
   #address() {
     const seed = this.#seed();
-    const pairs = [...this.form.changedEntries(), ...(seed && seed !== "0" ? [["seed", seed]] : []), ...(this.data?.chosen ? [["dataset", this.data.chosen]] : [])];
-    const query = new URLSearchParams(pairs).toString();
+    const extra = [["seed", seed === "0" ? "" : seed], ["dataset", this.data?.chosen ?? ""]].filter(([, value]) => value);
+    const query = new URLSearchParams([...this.form.changedEntries(), ...extra]).toString();
     return query ? `${this.root.dataset.labUrl}?${query}` : this.root.dataset.labUrl;
   }
 
@@ -205,6 +206,12 @@ class LabPage {
       this.status.trouble(refusal.kind, refusal.message);
     }
   }
+}
+
+/** A panel that not every lab has. */
+function panel(root, selector, Panel, options) {
+  const node = root.querySelector(selector);
+  return node && new Panel(node, { ...root.dataset, ...options });
 }
 
 async function copyLink(button, link) {

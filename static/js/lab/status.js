@@ -25,6 +25,7 @@ export class StatusLine {
   /** A run was sent off. For the first second nothing moves on the page. */
   begin() {
     clearTimeout(this.#timer);
+    this.kind = "";
     this.#set("running", "Running", { quiet: true });
     this.again.hidden = true;
     this.bar.removeAttribute("value");
@@ -49,6 +50,7 @@ export class StatusLine {
 
   /** Trouble in words, with a button to run again. kind is a Refusal's or the last event's. */
   trouble(kind, message) {
+    this.kind = kind;
     this.#end(kind === "cancelled" ? "cancelled" : "trouble", message || WORDS[kind] || "The run did not finish.");
     this.again.hidden = kind === "invalid";
   }
