@@ -31,6 +31,13 @@ def sign_up(page: Page, name: str) -> None:
     expect(page.get_by_role("banner")).to_contain_text(name)
 
 
+def make_token(page: Page) -> str:
+    page.goto("/account/tokens/")
+    page.get_by_label("Name").fill("notebook")
+    page.get_by_role("button", name="Make a token").click()
+    return page.locator(".account-secret").inner_text()
+
+
 def work_as_guest(page: Page) -> str:
     """Starts a run as the lab page does; the answer's address of its events tells which run it is."""
     page.goto(LAB)
@@ -76,10 +83,7 @@ def test_a_guest_brings_the_run_into_an_account(page: Page, name: str) -> None:
 
 def test_a_token_made_on_the_page_works(page: Page, name: str, live_site: LiveSite) -> None:
     sign_up(page, name)
-    page.goto("/account/tokens/")
-    page.get_by_label("Name").fill("notebook")
-    page.get_by_role("button", name="Make a token").click()
-    secret = page.locator(".account-secret").inner_text()
+    secret = make_token(page)
     headers = {"Authorization": f"Bearer {secret}"}
     assert page.request.get("/api/v1/runs", headers=headers).status == 200
     page.get_by_role("button", name="Revoke notebook").click()
@@ -113,6 +117,7 @@ def test_pages_are_accessible_and_fit(page: Page, name: str, scheme: Any, width:
     page.set_viewport_size({"width": width, "height": 900})
     look_at(page, ["/account/login/", "/account/signup/", "/account/password/reset/", "/api/"])
     sign_up(page, name)
+    make_token(page)
     own = ["/account/", "/account/tokens/", "/account/email/", "/account/password/change/", "/account/delete/", "/account/logout/"]
     look_at(page, own)
 
