@@ -24,7 +24,7 @@ from mlsd_app.core.presence import presence_key
 MAX_EVENTS = 1000
 KEEP_S = 900
 ALIVE_S = 3
-WATCHED_S = 6
+WATCHED_S = 3
 TERMINAL = frozenset({"done", "failed", "cancelled", "lost", "expired"})
 
 

@@ -33,6 +33,7 @@ from simulators.registry import get_lab, labs
 
 logger = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 0.05
+UNWATCHED_S = 3.0  # how long nobody may watch; a Redis that restarts takes the lease with it until the watcher renews it
 FAILED = "The lab stopped with an error of its own. It has been logged; run it again or change a parameter."
 
 
@@ -95,6 +96,7 @@ class Line:
         self._run_id, self._attended = run_id, attended
         self._client = channel.connection()
         self._last_progress = 0.0
+        self._last_watched = time.monotonic()
 
     def emit(self, kind: str, data: dict[str, Any]) -> None:
         try:
@@ -118,8 +120,11 @@ class Line:
             pipe.exists(channel.watched_key(self._run_id))
             asked, watched = pipe.execute()
         except redis.RedisError:
-            return False
-        return bool(asked) or (self._attended and not watched)
+            asked, watched = 0, 1
+        now = time.monotonic()
+        if watched:
+            self._last_watched = now
+        return bool(asked) or (self._attended and now - self._last_watched > UNWATCHED_S)
 
     @contextmanager
     def leased(self) -> Iterator[None]:

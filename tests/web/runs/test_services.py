@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from mlsd_app.accounts.models import User
-from mlsd_app.runs import channel, selectors, upkeep
+from mlsd_app.runs import channel, selectors, tasks, upkeep
 from mlsd_app.runs.models import Run, RunState, StoredResult
 from mlsd_app.runs.services import RunRefused, baseline_pin, run_cancel, run_start
 from simulators.lab import InvalidParams, Lab
@@ -98,7 +98,10 @@ def test_cancel_stops_between_two_yields(queue: Queue, user: User, counter: type
     assert run.state == RunState.CANCELLED and len(steps) == 3 and events_of(run)[-1] == "cancelled"
 
 
-def test_a_run_nobody_watches_stops_only_if_it_is_for_watching(queue: Queue, user: User, counter: type[Lab]) -> None:
+def test_a_run_nobody_watches_stops_only_if_it_is_for_watching(
+    queue: Queue, user: User, counter: type[Lab], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "UNWATCHED_S", -1.0)
     watched, unattended = start(user, counter, values={"n": 7}, attended=True), start(user, counter, values={"n": 8})
     channel.connection().delete(channel.watched_key(watched.pk))
     queue.work()
