@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simulators.engines.ann import build
+from simulators.engines.ann import build, masks
 from simulators.engines.ann.build import KINDS, BuildParams
 from simulators.engines.ann.data import FloatArray, unit_length
 from simulators.engines.ann.files import check_directions
@@ -75,6 +75,7 @@ class AnnIndex:
         self.kind, self.metric, self.dim, self.n, self.params = kind, metric, dim, n, params
         self.build_seconds = build_seconds
         self._engine, self._ids = engine, ids
+        self._walks: masks.GraphWalks | None = None
         self._bytes = _serialised_bytes(engine)
 
     def memory_bytes(self) -> int:
@@ -89,6 +90,8 @@ class AnnIndex:
         ef_search: int | None = None,
         nprobe: int | None = None,
         k_factor: float | None = None,
+        mask: npt.ArrayLike | None = None,
+        stop: str = "visited",
     ) -> SearchResult:
         """The k nearest neighbours of queries [q, d].
 
@@ -98,17 +101,32 @@ class AnnIndex:
         ef_search   HNSW: candidates kept during the search (default 64; at least k are kept)
         nprobe      IVF: cells visited (default 16, or all where there are fewer)
         k_factor    refine: k x this many candidates are re-scored (default 8)
+        mask        bool [n], by row: only rows with True are returned. Making the library's filter of it is not part of `seconds`
+        stop        HNSW with a mask: when the walk ends, see `masks`
+        Raises InvalidInput for a mask of another length and for a stop the index does not have.
         """
+        passing = None if mask is None else masks.checked_mask(mask, self.n)
+        if passing is not None:
+            masks.check_stop(self.kind, self.params, stop)
         queries = self._checked(queries, k, nprobe)
         ids = np.full((len(queries), k), -1, dtype=np.int64)
         scores = np.zeros((len(queries), k), dtype=np.float32)
         seconds = np.empty(len(queries))
         width = {"ef_search": ef_search or DEFAULT_EF_SEARCH, "nprobe": nprobe or min(DEFAULT_NPROBE, self.params.nlist)}
-        for i, ask in enumerate(self._calls(queries, scores, ids, k_factor=k_factor or DEFAULT_K_FACTOR, **width)):
+        calls = (
+            self._calls(queries, scores, ids, k_factor=k_factor or DEFAULT_K_FACTOR, **width)
+            if passing is None
+            else self._masked_calls(passing, stop, queries, scores, ids, k_factor=k_factor or DEFAULT_K_FACTOR, **width)
+        )
+        for i, ask in enumerate(calls):
             started = time.perf_counter()
             ask()
             seconds[i] = time.perf_counter() - started
         return SearchResult(ids if self._ids is None else np.where(ids < 0, -1, self._ids[ids]), scores, seconds)
+
+    def vectors(self) -> FloatArray:
+        """The vectors [n, d] as they are compared, by row; InvalidInput for an index that holds codes."""
+        return masks.whole_vectors(self._engine, self.kind, self.params)
 
     def save(self, path: str | Path) -> None:
         """One .npz file, without pickles."""
@@ -149,6 +167,31 @@ class AnnIndex:
             return self._hnswlib_calls(queries, scores, ids, ef_search)
         return self._faiss_calls(queries, scores, ids, _search_params(self.kind, ef_search, nprobe, k_factor))
 
+    def _masked_calls(
+        self,
+        mask: masks.BoolArray,
+        stop: str,
+        queries: FloatArray,
+        scores: FloatArray,
+        ids: IdArray,
+        *,
+        ef_search: int,
+        nprobe: int,
+        k_factor: float,
+    ) -> Iterator[Callable[[], None]]:
+        """The same among the rows of the mask."""
+        if self.kind == "flat":
+            return masks.exact_calls(self.vectors(), self.metric, np.flatnonzero(mask), queries, scores, ids)
+        if self.params.library == "hnswlib":
+            matches = int(mask.sum())
+            return masks.hnswlib_calls(self._engine, self.metric, queries, scores, ids, ef_search, matches=matches, mask=mask)
+        if self.kind == "hnsw" and stop != "visited":
+            if self._walks is None or self._walks.n != self._engine.ntotal:
+                self._walks = masks.GraphWalks(self._engine, self.metric)
+            return self._walks.calls(stop, mask, queries, scores, ids, ef_search)
+        settings = _search_params(self.kind, ef_search, nprobe, k_factor, masks.selector(mask))
+        return self._faiss_calls(queries, scores, ids, settings)
+
     def _faiss_calls(self, queries: FloatArray, scores: FloatArray, ids: IdArray, params: Any) -> Iterator[Callable[[], None]]:
         """The compiled method itself: the checks of faiss's Python wrapper take as long as a short walk through a graph."""
         pointer, ask, k = faiss_library().swig_ptr, self._engine.search_c, ids.shape[1]
@@ -175,13 +218,14 @@ def load_index(path: str | Path) -> AnnIndex:
         return index
 
 
-def _search_params(kind: str, ef_search: int, nprobe: int, k_factor: float) -> Any:
-    faiss = faiss_library()
+def _search_params(kind: str, ef_search: int, nprobe: int, k_factor: float, selector: Any = None) -> Any:
+    faiss, only = faiss_library(), {} if selector is None else {"sel": selector}
     if kind.startswith("hnsw"):
-        return faiss.SearchParametersHNSW(efSearch=ef_search)
+        return faiss.SearchParametersHNSW(efSearch=ef_search, **only)
     if not kind.startswith("ivf"):
-        return None
-    cells = faiss.IVFRaBitQSearchParameters(nprobe=nprobe) if "rabitq" in kind else faiss.SearchParametersIVF(nprobe=nprobe)
+        return faiss.SearchParameters(**only) if only else None
+    cells = faiss.IVFRaBitQSearchParameters if "rabitq" in kind else faiss.SearchParametersIVF
+    cells = cells(nprobe=nprobe, **only)
     return faiss.IndexRefineSearchParameters(k_factor=k_factor, base_index_params=cells) if kind.endswith("_refine") else cells
 
 
