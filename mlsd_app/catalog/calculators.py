@@ -21,6 +21,12 @@ class InputField:
     slider: Slider
     error: str = ""
 
+    @property
+    def unit(self) -> str:
+        """The unit beside the title; none for bare numbers, and none that repeats the title ("Vectors, vectors")."""
+        repeats = self.entry.title.lower().startswith(self.entry.unit.lower().rstrip("s"))
+        return "" if self.entry.unit == "x" or repeats else self.entry.unit
+
 
 @dataclass(frozen=True)
 class OutputLine:

@@ -116,6 +116,7 @@ def phase(request: HttpRequest, slug: str, key: str) -> HttpResponse:
         "next_phase": next_phase(problem, found),
         "note_limit": NOTE_CHARACTERS,
         "sheets": sheets,
+        "open_calculator": request.GET.get("calc") or next((item.calculator.key for item in sheets), ""),
         "labs": selectors.phase_labs(problem=problem, phase=found),
         "drills": drills(problem, found),
     }

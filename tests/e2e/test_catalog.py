@@ -316,6 +316,14 @@ def test_lines_move_while_the_slider_is_still_held(page: Page) -> None:
     page.mouse.up()
 
 
+def test_a_link_to_a_calculator_opens_it(page: Page) -> None:
+    page.goto(f"{CAPACITY}#calc-shard_count")
+    expect(page.locator("#shard_count-n")).to_be_visible()
+    expect(page.locator("#tail_fanout-shards, #lines-tail_fanout").first).to_be_hidden()
+    page.evaluate("location.hash = 'calc-tail_fanout'")
+    expect(page.locator("#lines-tail_fanout")).to_be_in_viewport()
+
+
 def test_a_bad_input_is_named_beside_its_field_and_mends(page: Page, complaints: Complaints) -> None:
     complaints.expect("status of 422")
     page.goto(CAPACITY)

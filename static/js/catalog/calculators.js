@@ -37,6 +37,17 @@ function markErrors(form) {
   }
 }
 
+/** A link to a calculator opens it. */
+function openTarget() {
+  const target = document.getElementById(location.hash.slice(1));
+  const box = target?.closest(".calculator-box");
+  if (!box || box.open) return;
+  box.open = true;
+  target.scrollIntoView();
+}
+window.addEventListener("hashchange", openTarget);
+openTarget();
+
 for (const form of document.querySelectorAll("[data-calculator]")) {
   for (const slider of form.querySelectorAll("[data-slider]")) connect(slider);
   form.addEventListener("input", () => remember(form));
