@@ -34,7 +34,7 @@ def block(language: str) -> str:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_and_paths_lead_somewhere(document: Path) -> None:
     text = document.read_text()
-    links = [document.parent / link for link in re.findall(r"\]\((?!https?:)([^)#]+)", text)]
+    links = [document.parent / link for link in re.findall(r"\]\((?![a-z]+:)([^)#]+)", text)]
     paths = [ROOT / path for path in PATH.findall(text) if not path.startswith(MADE_BY_RUNNING) and "<" not in path]
     assert [str(path) for path in [*links, *paths] if not path.exists()] == []
 
