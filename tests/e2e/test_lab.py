@@ -114,14 +114,14 @@ def test_a_preset_sets_the_form_tells_its_story_and_defaults_bring_it_back(page:
     values = page.evaluate("button => JSON.parse(button.dataset.values)", preset.element_handle())
     preset.click()
     expect(status(page)).to_have_attribute("data-state", "done", timeout=20_000)
-    expect(preset).to_have_attribute("aria-pressed", "true")
+    expect(preset).to_have_attribute("aria-current", "true")
     expect(page.locator("p[data-story]")).to_have_text(str(preset.get_attribute("data-story")))
     page.wait_for_timeout(400)
     query = parse_qs(urlsplit(page.url).query)
     assert set(query) == set(values)
     page.locator("[data-action=reset]").click()
     expect(page).to_have_url(re.compile(rf"{re.escape(READOUT)}$"))
-    expect(preset).to_have_attribute("aria-pressed", "false")
+    expect(preset).not_to_have_attribute("aria-current", "true")
 
 
 def test_fields_of_designs_not_chosen_are_hidden_and_keep_their_values(page: Page) -> None:

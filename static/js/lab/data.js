@@ -115,7 +115,8 @@ function detailOf(request) {
 }
 
 function fillSelect(select, columns) {
-  const before = select.value || select.dataset.default;
+  const key = select.name.replace("option-", "").toLowerCase();
+  const before = select.value || select.dataset.default || columns.find((name) => name.toLowerCase() === key);
   const blank = select.multiple ? [] : [new Option("None", "")];
   select.replaceChildren(...blank, ...columns.map((name) => new Option(name, name, false, name === before)));
   select.disabled = false;

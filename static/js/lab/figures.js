@@ -37,6 +37,11 @@ function themedAxis(axis, { quiet, grid }) {
   return { ...ticks, gridcolor: grid, linecolor: grid, zerolinecolor: grid, tickfont: { color: quiet, size: 11 }, automargin: true, ...axis, title };
 }
 
+/** Reference lines may lie on each other: their names stand at alternating ends. */
+function spacedLabels(shapes) {
+  return shapes.map((shape, i) => (i % 2 && shape.label ? { ...shape, label: { ...shape.label, textposition: "start" } } : shape));
+}
+
 /** The figure's layout in the page's colours; the lab decides axes, shapes and bar modes. No `transition`: it freezes the axes' ranges. */
 function themedLayout(layout, key) {
   const colours = theme();
@@ -47,6 +52,7 @@ function themedLayout(layout, key) {
     margin: { l: 12, r: 16, t: 12, b: 12 },
     ...layout,
     ...axes,
+    shapes: spacedLabels(layout.shapes ?? []),
     showlegend: false, // the page has its own
     autosize: true,
     dragmode: coarsePointer.matches ? false : "zoom",

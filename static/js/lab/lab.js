@@ -120,7 +120,8 @@ class LabPage {
   #markPreset() {
     for (const button of this.root.querySelectorAll("[data-action=preset]")) {
       const chosen = this.form.matches(JSON.parse(button.dataset.values));
-      button.setAttribute("aria-pressed", String(chosen));
+      if (chosen) button.setAttribute("aria-current", "true");
+      else button.removeAttribute("aria-current");
       if (chosen) this.root.querySelector("p[data-story]").textContent = button.dataset.story;
     }
   }
