@@ -321,6 +321,20 @@ def test_bad_vectors_are_refused_with_the_row(page: Page, upload: Callable[[str,
     expect(page.locator("[data-own-data] .lab-dataset", has_text="broken.npy")).to_have_count(0)
 
 
+def test_the_columns_of_a_table_are_offered_and_those_of_the_same_name_chosen(page: Page) -> None:
+    open_and_wait(page, READOUT)
+    page.locator(".lab-upload > summary").click()
+    table = b"unit,arm,basket_value\n" + b"".join(b"%d,%s,%d\n" % (i, [b"control", b"treatment"][i % 2], i % 7) for i in range(60))
+    page.locator(".lab-upload input[type=file]").first.set_input_files({"name": "test.csv", "mimeType": "text/csv", "buffer": table})
+    expect(page.locator("#option-metric")).to_contain_text("basket_value")
+    expect(page.locator("#option-arm")).to_have_value("arm")
+    page.select_option("#option-metric", "basket_value")
+    page.get_by_role("button", name="Upload and check").click()
+    own = page.locator("[data-own-data] .lab-dataset", has_text="test.csv")
+    expect(own.locator("input[type=radio]")).to_be_checked(timeout=20_000)
+    expect(status(page)).to_have_attribute("data-state", "done", timeout=30_000)
+
+
 # --- manners ---------------------------------------------------------------------------------------------------------------
 
 

@@ -5,6 +5,7 @@ import { fillSlots } from "./fragments.js";
 import { OFFLINE, post } from "./http.js";
 
 const HEAD_BYTES = 256 * 1024; // enough of a table to read its column names
+const TEXT = /\.(csv|tsv|txt|jsonl?)$/i;
 const MB = 2 ** 20;
 
 export class DataPanel {
@@ -35,7 +36,7 @@ export class DataPanel {
     const [file] = input.files;
     if (!selects.length || !file) return;
     const body = new FormData();
-    body.append(input.name, file.slice(0, HEAD_BYTES), file.name);
+    body.append(input.name, TEXT.test(file.name) ? file.slice(0, HEAD_BYTES) : file, file.name); // Parquet keeps its columns at the end
     try {
       const response = await post(this.columnsUrl, body);
       const { columns } = await response.json();
