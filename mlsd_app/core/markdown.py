@@ -19,10 +19,13 @@ from problems.schema import anchor
 
 VERSION = 1  # raise it when the same text means other HTML
 Resolve = Callable[[str], str]
-MATH_TAGS = set(
-    "math mrow mi mn mo mtext mspace ms mfrac msqrt mroot mstyle merror mpadded mphantom msub msup msubsup munder mover munderover "
-    "mmultiscripts mtable mtr mtd mlabeledtr semantics annotation".split()
-)
+# fmt: off
+MATH_TAGS = {
+    "math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "ms", "mfrac", "msqrt", "mroot", "mstyle", "merror", "mpadded",
+    "mphantom", "msub", "msup", "msubsup", "munder", "mover", "munderover", "mmultiscripts", "mtable", "mtr", "mtd",
+    "mlabeledtr", "semantics", "annotation",
+}
+# fmt: on
 MATH_ATTRIBUTES = {
     "xmlns",
     "display",
@@ -39,7 +42,7 @@ MATH_ATTRIBUTES = {
 TAGS = nh3.ALLOWED_TAGS | MATH_TAGS | {"section"}
 ATTRIBUTES: dict[str, set[str]] = {
     **nh3.ALLOWED_ATTRIBUTES,
-    **{tag: MATH_ATTRIBUTES for tag in MATH_TAGS},
+    **dict.fromkeys(MATH_TAGS, MATH_ATTRIBUTES),
     "a": {"href", "title"},
     "div": {"class", "tabindex", "role", "aria-label"},
     **{heading: {"id"} for heading in ("h2", "h3", "h4", "h5")},
