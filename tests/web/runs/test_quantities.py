@@ -58,7 +58,8 @@ def test_units_as_engineers_write_them(value: float | None, unit: str, text: str
 
 
 def test_a_difference_always_has_its_sign() -> None:
-    assert signed(0.01) == "+0.01" and signed(0.5, "$/month") == "+$0.5/month" and signed(-3, "ms") == f"{MINUS}3{GAP}ms" and signed(0) == "±0"
+    assert signed(0.01) == "+0.01" and signed(0.5, "$/month") == "+$0.5/month"
+    assert signed(-3, "ms") == f"{MINUS}3{GAP}ms" and signed(0) == "±0"
 
 
 def metric(key: str, value: float | None, **more: Any) -> dict[str, Any]:
