@@ -19,9 +19,10 @@ from simulators.engines.ann.data import FloatArray, unit_length
 from simulators.engines.ann.files import check_directions
 from simulators.engines.ann.library import METRICS, faiss_library, faiss_metric
 from simulators.engines.ann.steps import Steps, finish, timed
+from simulators.engines.ann.updates import DeleteReport, Updatable
 from simulators.errors import InvalidInput
 
-__all__ = ["KINDS", "METRICS", "AnnIndex", "SearchResult", "build_index", "index_steps", "load_index"]
+__all__ = ["KINDS", "METRICS", "AnnIndex", "DeleteReport", "SearchResult", "build_index", "index_steps", "load_index"]
 
 DEFAULT_EF_SEARCH = 64
 DEFAULT_NPROBE = 16
@@ -66,8 +67,8 @@ def index_steps(
     return AnnIndex(kind, metric, base.shape[1], len(base), chosen, engine, own, seconds)
 
 
-class AnnIndex:
-    """A built index. Picklable; searches one query at a time on one thread."""
+class AnnIndex(Updatable):
+    """A built index. Picklable; searches one query at a time on one thread. What changes it is in `updates`."""
 
     def __init__(
         self, kind: str, metric: str, dim: int, n: int, params: BuildParams, engine: Any, ids: IdArray | None, build_seconds: float
@@ -75,12 +76,16 @@ class AnnIndex:
         self.kind, self.metric, self.dim, self.n, self.params = kind, metric, dim, n, params
         self.build_seconds = build_seconds
         self._engine, self._ids = engine, ids
-        self._walks: masks.GraphWalks | None = None
-        self._bytes = _serialised_bytes(engine)
+        self.walks: masks.GraphWalks | None = None
+        self._bytes: int | None = None  # counted when first asked for
 
     def memory_bytes(self) -> int:
         """Size of the index when serialised, which holds the same arrays as in memory; `ids` of the caller on top."""
+        self._bytes = self._bytes or _serialised_bytes(self._engine)
         return self._bytes + (0 if self._ids is None else self._ids.nbytes)
+
+    def _changed(self) -> None:
+        self._bytes = self.walks = None
 
     def search(
         self,
@@ -101,11 +106,11 @@ class AnnIndex:
         ef_search   HNSW: candidates kept during the search (default 64; at least k are kept)
         nprobe      IVF: cells visited (default 16, or all where there are fewer)
         k_factor    refine: k x this many candidates are re-scored (default 8)
-        mask        bool [n], by row: only rows with True are returned. Making the library's filter of it is not part of `seconds`
+        mask        bool [rows], along `row_ids`: only rows with True are returned. Making a filter of it is not in `seconds`
         stop        HNSW with a mask: when the walk ends, see `masks`
         Raises InvalidInput for a mask of another length and for a stop the index does not have.
         """
-        passing = None if mask is None else masks.checked_mask(mask, self.n)
+        passing = self._passing(mask)
         if passing is not None:
             masks.check_stop(self.kind, self.params, stop)
         queries = self._checked(queries, k, nprobe)
@@ -122,7 +127,18 @@ class AnnIndex:
             started = time.perf_counter()
             ask()
             seconds[i] = time.perf_counter() - started
-        return SearchResult(ids if self._ids is None else np.where(ids < 0, -1, self._ids[ids]), scores, seconds)
+        return SearchResult(self.named(ids), scores, seconds)
+
+    def named(self, rows: IdArray) -> IdArray:
+        """The caller's ids of rows; -1 stays -1."""
+        return rows if self._ids is None else np.where(rows < 0, -1, self._ids[rows])
+
+    def rows(self, ids: IdArray) -> IdArray:
+        """The rows of ids that `search` returned; -1 stays -1."""
+        if self._ids is None:
+            return ids
+        order = np.argsort(self._ids)
+        return np.where(ids < 0, -1, order[np.searchsorted(self._ids, np.maximum(ids, self._ids[order[0]]), sorter=order)])
 
     def vectors(self) -> FloatArray:
         """The vectors [n, d] as they are compared, by row; InvalidInput for an index that holds codes."""
@@ -164,7 +180,7 @@ class AnnIndex:
     ) -> Iterator[Callable[[], None]]:
         """A call a query that fills its row of scores and ids."""
         if self.params.library == "hnswlib":
-            return self._hnswlib_calls(queries, scores, ids, ef_search)
+            return masks.hnswlib_calls(self._engine, self.metric, queries, scores, ids, ef_search, matches=self.n)
         return self._faiss_calls(queries, scores, ids, _search_params(self.kind, ef_search, nprobe, k_factor))
 
     def _masked_calls(
@@ -186,9 +202,9 @@ class AnnIndex:
             matches = int(mask.sum())
             return masks.hnswlib_calls(self._engine, self.metric, queries, scores, ids, ef_search, matches=matches, mask=mask)
         if self.kind == "hnsw" and stop != "visited":
-            if self._walks is None or self._walks.n != self._engine.ntotal:
-                self._walks = masks.GraphWalks(self._engine, self.metric)
-            return self._walks.calls(stop, mask, queries, scores, ids, ef_search)
+            if self.walks is None or self.walks.n != self._engine.ntotal:
+                self.walks = masks.GraphWalks(self._engine, self.metric)
+            return self.walks.calls(stop, mask, queries, scores, ids, ef_search)
         settings = _search_params(self.kind, ef_search, nprobe, k_factor, masks.selector(mask))
         return self._faiss_calls(queries, scores, ids, settings)
 
@@ -198,16 +214,14 @@ class AnnIndex:
         for i in range(len(queries)):
             yield partial(ask, 1, pointer(queries[i : i + 1]), k, pointer(scores[i : i + 1]), pointer(ids[i : i + 1]), params)
 
-    def _hnswlib_calls(self, queries: FloatArray, scores: FloatArray, ids: IdArray, ef_search: int) -> Iterator[Callable[[], None]]:
-        engine, k, inner_product = self._engine, min(ids.shape[1], self.n), self.metric != "l2"
-        engine.set_ef(max(ef_search, k))
-
-        def ask(i: int) -> None:
-            found, distances = engine.knn_query(queries[i : i + 1], k, num_threads=1)
-            ids[i, :k] = found
-            scores[i, :k] = 1 - distances if inner_product else distances
-
-        return (partial(ask, i) for i in range(len(queries)))
+    def _passing(self, mask: npt.ArrayLike | None) -> masks.BoolArray | None:
+        """The rows that may be returned, tombstones left out; None: all. hnswlib knows its own tombstones."""
+        rows = self.n if self._ids is None else len(self._ids)
+        wanted = None if mask is None else masks.checked_mask(mask, rows)
+        if not self.tombstones or (wanted is None and self.params.library == "hnswlib"):
+            return wanted
+        live: masks.BoolArray = self.row_ids >= 0
+        return live if wanted is None else wanted & live
 
 
 def load_index(path: str | Path) -> AnnIndex:
@@ -272,6 +286,6 @@ def _deserialised(data: npt.NDArray[np.uint8], params: BuildParams, metric: str,
     index = hnswlib.Index(space="l2" if metric == "l2" else "ip", dim=dim)
     with tempfile.NamedTemporaryFile() as file:
         data.tofile(file.name)
-        index.load_index(file.name)
+        index.load_index(file.name, allow_replace_deleted=params.replace_deleted)
     index.set_num_threads(1)
     return index

@@ -98,15 +98,15 @@ class GraphWalks:
 
     def __init__(self, engine: Any, metric: str) -> None:
         self.n, self.metric = int(engine.ntotal), metric
-        self._graph = graph_of(engine)
+        self.graph = graph_of(engine)
         self._twin: _Twin | None = None
-        self.two_hop = TwoHop(self._graph, metric)
+        self.two_hop = TwoHop(self.graph, metric)
 
     def calls(self, stop: str, mask: BoolArray, queries: FloatArray, scores: FloatArray, ids: IdArray, ef_search: int) -> Calls:
         """A call a query that fills its row of scores and ids [q, k]."""
         if stop == "two_hop":
             return self.two_hop.calls(mask, queries, scores, ids, ef_search)
-        self._twin = self._twin or _Twin(self._graph, self.metric)
+        self._twin = self._twin or _Twin(self.graph, self.metric)
         return self._twin.calls(mask, queries, scores, ids, ef_search)
 
 

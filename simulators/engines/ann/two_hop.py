@@ -38,6 +38,12 @@ class Graph:
     M: int
     ef_construction: int
 
+    def distances(self, query: FloatArray, metric: str, nodes: npt.NDArray[Any] | slice = slice(None)) -> FloatArray:
+        """Of query [d] to nodes, or to all: squared distance, or the inner product with its sign turned. Lower is nearer."""
+        vectors = self.vectors[nodes]
+        distances: FloatArray = np.square(vectors - query).sum(axis=1) if metric == "l2" else -(vectors @ query)
+        return distances
+
     def links(self, node: int, level: int) -> IntArray:
         """Links of a node on a layer; 0 is the lowest."""
         width = self.ground.shape[1]
@@ -85,11 +91,8 @@ class TwoHop:
         return (partial(ask, i) for i in range(len(queries)))
 
     def _distances(self, query: FloatArray, nodes: npt.NDArray[Any]) -> FloatArray:
-        """[len(nodes)], lower is nearer."""
         self.evaluations += len(nodes)
-        vectors = self._graph.vectors[nodes]
-        distances: FloatArray = np.square(vectors - query).sum(axis=1) if self._metric == "l2" else -(vectors @ query)
-        return distances
+        return self._graph.distances(query, self._metric, nodes)
 
     def _walk(self, query: FloatArray, mask: BoolArray, ef: int) -> list[tuple[float, int]]:
         """The ef nearest passing nodes that were met, as (distance, node), nearest first."""
