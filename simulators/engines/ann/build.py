@@ -43,6 +43,7 @@ class BuildParams:
     nbits: int = 1  # of RaBitQ, a coordinate
     refine: str = "float32"  # or "sq8": what the candidates are re-scored with
     library: str = "faiss"  # or "hnswlib", for hnsw
+    replace_deleted: bool = False  # hnswlib: a new vector takes over the place of a deleted one
 
     def sub_quantisers(self, d: int) -> int:
         return self.pq_m or (d if d % 2 else d // 2)
@@ -116,7 +117,9 @@ def _hnswlib_steps(base: FloatArray, metric: str, seed: int, p: BuildParams) -> 
 
     n, d = base.shape
     index = hnswlib.Index(space="l2" if metric == "l2" else "ip", dim=d)
-    index.init_index(max_elements=n, M=p.M, ef_construction=p.ef_construction, random_seed=seed + 1)
+    index.init_index(
+        max_elements=n, M=p.M, ef_construction=p.ef_construction, random_seed=seed + 1, allow_replace_deleted=p.replace_deleted
+    )
     index.set_num_threads(1)
     for block in blocks(n, hnsw_block(d, p.M, p.ef_construction)):
         index.add_items(base[block], np.arange(block.start, block.stop), num_threads=1)

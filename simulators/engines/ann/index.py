@@ -106,7 +106,7 @@ class AnnIndex(Updatable):
         ef_search   HNSW: candidates kept during the search (default 64; at least k are kept)
         nprobe      IVF: cells visited (default 16, or all where there are fewer)
         k_factor    refine: k x this many candidates are re-scored (default 8)
-        mask        bool [rows], along `row_ids`: only rows with True are returned. Making a filter of it is not in `seconds`
+        mask        bool [rows], along `row_ids`: what may be returned. Making a filter of it is not in `seconds`
         stop        HNSW with a mask: when the walk ends, see `masks`
         Raises InvalidInput for a mask of another length and for a stop the index does not have.
         """
