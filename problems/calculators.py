@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -166,8 +165,15 @@ def _checked(calculator: Calculator, inputs: Mapping[str, float]) -> dict[str, f
 
 
 def _in_bounds(entry: CalculatorInput, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         raise InvalidInput(f"{entry.title}: {value!r} was given; expected a number of {entry.unit}.", field=entry.key)
     if not entry.min <= value <= entry.max:
-        raise InvalidInput(f"{entry.title}: {value:g} {entry.unit} was given; expected {entry.min:g} to {entry.max:g}.", field=entry.key)
+        raise InvalidInput(
+            f"{entry.title}: {_shown(value)} {entry.unit} was given; expected {entry.min:g} to {entry.max:g}.", field=entry.key
+        )
     return float(value)
+
+
+def _shown(value: float) -> str:
+    """A number of any size: integers may be too large for a float."""
+    return f"{value:g}" if abs(value) < 1e300 else "a number without bounds"

@@ -49,7 +49,7 @@ def _claimed(scope: Scope) -> int:
 async def _refuse(send: Send, size: int) -> None:
     limit = settings.MAX_REQUEST_BYTES
     sentence = f"The request has {size / 2**20:,.0f} MB or more; at most {limit / 2**20:,.0f} MB are accepted. Nothing was stored."
-    body = json.dumps({"detail": sentence}).encode()
+    body = json.dumps({"detail": sentence, "errors": {}}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

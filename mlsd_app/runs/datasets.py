@@ -29,6 +29,8 @@ def dataset_create(*, user: User, lab: type[Lab], files: Mapping[str, UploadedFi
     chosen = _chosen_options(spec, options)
     given = {slot.key: _on_disk(slot, files[slot.key]) for slot in spec.slots if slot.key in files}
     _require(spec, given)
+    if not given:
+        raise InvalidInput(f"No file was given; choose a file ending in {', '.join(spec.slots[0].formats)}.", field=spec.slots[0].key)
     _check_room(user, sum(file.path.stat().st_size for file in given.values()))
     info = spec.check(given, chosen)
     items = [_store(key, file) for key, file in given.items()]

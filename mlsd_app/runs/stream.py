@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,12 @@ from simulators.registry import get_lab
 logger = logging.getLogger(__name__)
 BLOCK_MS = 1000
 OUTAGE_POLL_S = 0.5
+_EVENT_ID = re.compile(r"[0-9]{1,19}(-[0-9]{1,19})?")
+
+
+def resume_after(header: str | None) -> str:
+    """Where a stream goes on: the id a client sends as Last-Event-ID if it is one that Redis makes, else the beginning."""
+    return header if header and _EVENT_ID.fullmatch(header) else "0"
 
 
 @dataclass(frozen=True)

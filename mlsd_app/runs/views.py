@@ -22,7 +22,7 @@ from mlsd_app.runs import present, selectors
 from mlsd_app.runs.forms import LabForm, params_from_query, query_of, unknown_keys
 from mlsd_app.runs.models import Dataset, Run, RunState
 from mlsd_app.runs.services import RunRefused, run_cached, run_cancel, run_start
-from mlsd_app.runs.stream import Event, watch
+from mlsd_app.runs.stream import Event, resume_after, watch
 from simulators.errors import InvalidInput
 from simulators.lab import InvalidParams, Lab, parse_params
 from simulators.registry import get_lab, labs_of, problems
@@ -194,12 +194,7 @@ def _start_from(request: HttpRequest, found: type[Lab]) -> Run:
 async def events(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     """Goes on with a run's events after the one named by Last-Event-ID."""
     found = await sync_to_async(own_run)(request, run_id)
-    last_id = request.headers.get("Last-Event-ID", "0")
-    return _event_stream(_page_events(request, found, last_id if _is_event_id(last_id) else "0"))
-
-
-def _is_event_id(text: str) -> bool:
-    return len(text) < 40 and text.replace("-", "", 1).isdigit() and text.isascii()
+    return _event_stream(_page_events(request, found, resume_after(request.headers.get("Last-Event-ID"))))
 
 
 @require_POST

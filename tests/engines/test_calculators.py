@@ -260,3 +260,10 @@ def test_bad_inputs_are_refused_beside_their_field(inputs: dict[str, float], fie
         computed("raw_vectors", **inputs)
     assert refused.value.field == field
     assert said in refused.value.message
+
+
+def test_numbers_too_large_for_a_float_are_refused_in_words() -> None:
+    calculator = next(item for item in load_problem("vector_search").calculators if item.key == "raw_vectors")
+    for value in (10**400, -(10**400), float("inf"), float("nan"), True):
+        with pytest.raises(InvalidInput, match="was given; expected"):
+            evaluate(calculator, {calculator.inputs[0].key: value})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from typing import Any, cast
 from uuid import UUID
@@ -26,9 +25,7 @@ from mlsd_app.runs.models import Run, RunState
 from mlsd_app.runs.present import result_document
 from mlsd_app.runs.selectors import run_visible, runs_of
 from mlsd_app.runs.services import run_cancel
-from mlsd_app.runs.stream import final_event, watch
-
-EVENT_ID = re.compile(r"[0-9]{1,19}(-[0-9]{1,19})?")
+from mlsd_app.runs.stream import final_event, resume_after, watch
 
 
 @operation(
@@ -110,13 +107,8 @@ def events(request: Request, run_id: UUID) -> StreamingHttpResponse:
     """
     found = own_run(request, run_id)
     headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(_encoded(found, _last_event_id(request)), content_type="text/event-stream", headers=headers)
-
-
-def _last_event_id(request: Request) -> str:
-    """Where to go on: an id as Redis makes them, else the beginning."""
-    given = request.headers.get("Last-Event-ID", "")
-    return given if EVENT_ID.fullmatch(given) else "0"
+    resumed = resume_after(request.headers.get("Last-Event-ID"))
+    return StreamingHttpResponse(_encoded(found, resumed), content_type="text/event-stream", headers=headers)
 
 
 async def _encoded(run: Run, last_id: str) -> AsyncIterator[str]:
