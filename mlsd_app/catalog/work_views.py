@@ -145,8 +145,6 @@ def clock_press(request: HttpRequest, slug: str) -> HttpResponse:
 @never_cache
 def clock(request: HttpRequest, slug: str) -> JsonResponse:
     problem = walkthrough_or_404(slug)
-    if not problem.phases:
-        raise Http404(f"{problem.title} has no phases yet, so there is nothing to time.")
     return JsonResponse(_clock(selectors.clock_of(user=request.user, problem=problem), problem, request.GET.get("phase", "")))
 
 
@@ -160,6 +158,5 @@ def _clock(clock: PracticeClock, problem: Problem, phase: str) -> dict[str, Any]
         "remaining_s": state.remaining_s,
         "plan_left_s": state.plan_left_s,
         "taken_from": list(state.taken_s),
-        "taken": [{"phase": key, "seconds": seconds} for key, seconds in state.taken_s.items()],
         "hidden": clock.hidden,
     }
