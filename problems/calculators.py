@@ -165,7 +165,7 @@ def _checked(calculator: Calculator, inputs: Mapping[str, float]) -> dict[str, f
 
 
 def _in_bounds(entry: CalculatorInput, value: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+    if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(value, float) and not math.isfinite(value)):
         raise InvalidInput(f"{entry.title}: {value!r} was given; expected a number of {entry.unit}.", field=entry.key)
     if not entry.min <= value <= entry.max:
         raise InvalidInput(
