@@ -120,8 +120,8 @@ class ScatterGather:
             busiest = f"the busiest shard is asked by {visits.mean(axis=0).max():.0%} of the requests"
             able = f"its {policy.replicas} x {policy.workers} workers need {service.mean_ms:.3g} ms for each"
             raise InvalidInput(f"arrival {arrival_qps:,.0f} QPS exceeds capacity {capacity:,.0f}: {busiest}, and {able}.", field="qps")
-        self._policy, self._n = policy, len(visits)
-        gaps = _stream(seed, "arrivals").standard_exponential(self._n)
+        self._policy, self.n = policy, len(visits)
+        gaps = _stream(seed, "arrivals").standard_exponential(self.n)
         self._arrivals_ms = np.cumsum(gaps) * (1e3 / arrival_qps)
         self._visitors = [np.flatnonzero(column) for column in visits.T]
         self._shards = [
@@ -131,8 +131,8 @@ class ScatterGather:
 
     def steps(self) -> Iterator[int]:
         """Simulates block after block of 500 requests, all shards in each; yields how many requests have arrived everywhere."""
-        for end in [*range(BLOCK, self._n, BLOCK), self._n]:
-            until_ms = UNANSWERED if end == self._n else float(self._arrivals_ms[end - 1])
+        for end in [*range(BLOCK, self.n, BLOCK), self.n]:
+            until_ms = UNANSWERED if end == self.n else float(self._arrivals_ms[end - 1])
             visited = 0
             for shard, rows in zip(self._shards, self._visitors, strict=True):
                 shard.advance(until_ms)
@@ -145,10 +145,10 @@ class ScatterGather:
 
     def report(self) -> TailReport:
         """Of the requests whose answers are all in; InvalidInput is never raised, but there must be one at least."""
-        answered_ms = np.zeros(self._n)
+        answered_ms = np.zeros(self.n)
         for shard, rows in zip(self._shards, self._visitors, strict=True):
             answered_ms[rows] = np.maximum(answered_ms[rows], shard.answered_ms)
-        whole = np.isfinite(answered_ms) & (np.arange(self._n) < self.done)
+        whole = np.isfinite(answered_ms) & (np.arange(self.n) < self.done)
         latency_ms = (answered_ms - self._arrivals_ms)[whole]
         p50, p95, p99, p999 = np.percentile(latency_ms, (50, 95, 99, 99.9))
         sent = sum(int(np.searchsorted(rows, self.done)) for rows in self._visitors)
@@ -179,7 +179,7 @@ def qps_at(utilisation: float, service: Lognormal, policy: Policy, visits: npt.N
     if not 0 < utilisation < 1:
         raise InvalidInput(f"utilisation {utilisation:g} was given; expected a share above 0 and below 1", field="utilisation")
     workers = policy.replicas * policy.workers * visits.shape[1]
-    return utilisation * workers * 1e3 / (service.mean_ms * float(visits.sum(axis=1).mean()))
+    return float(utilisation * workers * 1e3 / (service.mean_ms * visits.sum(axis=1).mean()))
 
 
 def _requests(arrivals_ms: Floats, service: Lognormal, policy: Policy, seed: int, shard: int) -> Requests:

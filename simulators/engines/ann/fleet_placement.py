@@ -19,7 +19,7 @@ from simulators.engines.ann.steps import Steps
 
 Floats = npt.NDArray[np.float64]
 _PLACED_ONE_BY_ONE = 5_000  # tenants; the rest are slivers that level the shards
-_WORLD = dict(n=20_000, d=64, n_queries=200)
+_N, _D, _QUERIES = 20_000, 64, 200
 _K = 10
 
 
@@ -70,7 +70,7 @@ class Routing(NamedTuple):
 
 def cluster_routing_steps(shards: int, *, seed: int) -> Steps[Routing]:
     """Cuts the world into `shards` k-means cells and finds where each query's neighbours lie."""
-    vectors = yield from data.clustered_steps(**_WORLD, seed=seed)
+    vectors = yield from data.clustered_steps(_N, _D, _QUERIES, seed=seed)
     centroids = yield from kmeans.kmeans_steps(vectors.base, shards, spherical=True, seed=seed)
     exact = yield from truth.exact_steps(vectors.base, vectors.queries, _K)
     home = truth.exact_knn(centroids, vectors.base, 1).ids[:, 0]

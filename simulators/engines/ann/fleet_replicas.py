@@ -112,7 +112,7 @@ class Shard:
 def _timers(arrivals_ms: Floats, policy: Policy) -> tuple[list[float], list[int]]:
     """Times of arrivals and of hedges due, in order, with the copy each would send."""
     times, copies = arrivals_ms, np.arange(len(arrivals_ms))
-    if policy.hedges:
+    if policy.hedge_ms is not None and policy.hedges:
         times = np.concatenate([arrivals_ms, arrivals_ms + policy.hedge_ms])
         copies = np.arange(2 * len(arrivals_ms))
     order = np.argsort(times, kind="stable")
