@@ -50,7 +50,10 @@ def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     var = tmp_path_factory.mktemp("var")
     folders = {"VAR_DIR": var, "ASSETS_DIR": var / "assets", "UPLOADS_DIR": var / "uploads", "STATIC_ROOT": var / "static"}
     nowhere = var / "no-redis.sock"
-    with override_settings(**folders, REDIS_URL=f"unix://{nowhere}?db=0", CELERY_BROKER_URL=f"redis+socket://{nowhere}"):
+    hashers = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow on purpose
+    with override_settings(
+        **folders, PASSWORD_HASHERS=hashers, REDIS_URL=f"unix://{nowhere}?db=0", CELERY_BROKER_URL=f"redis+socket://{nowhere}"
+    ):
         yield var
 
 
