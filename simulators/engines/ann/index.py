@@ -131,7 +131,7 @@ class AnnIndex(Updatable):
 
     def named(self, rows: IdArray) -> IdArray:
         """The caller's ids of rows; -1 stays -1."""
-        return rows if self._ids is None else np.where(rows < 0, -1, self._ids[rows])
+        return rows if self._ids is None or not len(self._ids) else np.where(rows < 0, -1, self._ids[rows])
 
     def rows(self, ids: IdArray) -> IdArray:
         """The rows of ids that `search` returned; -1 stays -1."""
