@@ -133,11 +133,17 @@ def _held_out(base: FloatArray, metric: str, files: Mapping[str, DataFile], seed
     """Rows drawn at random become the queries and leave the base, or each would find itself."""
     if "ground_truth" in files:
         raise InvalidInput(f"{files['ground_truth'].name}: neighbours were given without queries; add the queries", field="ground_truth")
-    order = np.random.default_rng(seed).permutation(len(base))
-    count = min(HELD_OUT, len(base) // 5)
-    kept, held = base[np.sort(order[count:])], base[order[:count]]
-    facts = (_size("Base", kept), (f"Queries, held out of {len(base):,} rows", f"{count:,}"), ("Metric", metric))
+    kept_rows, held_rows = held_out_rows(len(base), seed)
+    kept, held = base[kept_rows], base[held_rows]
+    facts = (_size("Base", kept), (f"Queries, held out of {len(base):,} rows", f"{len(held):,}"), ("Metric", metric))
     return OwnVectors(kept, held, metric, facts, ())
+
+
+def held_out_rows(n: int, seed: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows that stay in a base of n rows, in their order, and rows that become queries."""
+    order = np.random.default_rng(seed).permutation(n)
+    count = min(HELD_OUT, n // 5)
+    return np.sort(order[count:]), order[:count]
 
 
 def _truth_warnings(files: Mapping[str, DataFile], base: FloatArray, queries: FloatArray, metric: str) -> tuple[str, ...]:

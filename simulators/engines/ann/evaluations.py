@@ -54,7 +54,9 @@ def _opened(ground: npt.NDArray[np.int32], distances: FloatArray, last: int) -> 
     if last < 0:
         return len(ground)
     opened = distances <= distances[last]
-    return int((np.union1d(ground[opened], np.flatnonzero(opened)) >= 0).sum())  # -1 stands for no link
+    compared = np.append(opened, False)  # one more, where the -1 behind the last link points
+    compared[ground[opened]] = True
+    return int(compared[:-1].sum())
 
 
 def _in_cells(engine: Any, queries: FloatArray, nprobe: int, mask: BoolArray | None) -> float:
