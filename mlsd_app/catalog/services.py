@@ -67,6 +67,7 @@ def _write(work: PhaseWork, text: str, writer: str, now: datetime) -> None:
     work.text, work.writer, work.saved_at = text, writer, now
     work.revision += 1
     work.save(update_fields=["text", "writer", "saved_at", "revision", "updated_at"])
+    work.set_aside.filter(text=text).delete()  # it has won after all
 
 
 def _set_aside(work: PhaseWork, text: str) -> None:
