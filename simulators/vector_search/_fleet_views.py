@@ -17,7 +17,7 @@ from simulators.vector_search._fleet_plan import DESIGNS, GB, Plan, facts_of, ho
 from simulators.vector_search._vectors import K
 
 FAN_OUTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
-SLOW_SHARES = tuple(10 ** (-step / 10) for step in range(1, 34))
+SLOW_SHARES: tuple[float, ...] = tuple(10 ** (-step / 10) for step in range(1, 34))
 MOST_BARS = 40
 
 
@@ -84,9 +84,9 @@ def tail_metrics(report: TailReport) -> list[Metric]:
 def quantile_interval(values: npt.NDArray[np.float64], share: float) -> tuple[float, float]:
     """95 % interval of a quantile by order statistics, free of assumptions on the distribution (Thompson 1936)."""
     ordered = np.sort(values)
-    low, high = stats.binom.ppf((0.025, 0.975), len(values), share)
+    low, high = (int(stats.binom.ppf(tail, len(values), share)) for tail in (0.025, 0.975))
     at = float(np.percentile(values, 100 * share))
-    return min(at, float(ordered[int(low)])), max(at, float(ordered[min(int(high), len(values) - 1)]))
+    return min(at, float(ordered[low])), max(at, float(ordered[min(high, len(values) - 1)]))
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
