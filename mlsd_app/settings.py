@@ -31,7 +31,10 @@ VAR_DIR = Path(os.environ.get("LOOP45_VAR", BASE_DIR / "var")).resolve()
 ENVIRONMENT = os.environ.get("LOOP45_ENV", "development")
 PRODUCTION = ENVIRONMENT == "production"
 DEMO = os.environ.get("LOOP45_DEMO", "0" if PRODUCTION else "1") == "1"
-PORT = int(os.environ.get("LOOP45_PORT", "8045"))
+PORT_TEXT = os.environ.get("LOOP45_PORT", "8045")
+if not (PORT_TEXT.isascii() and PORT_TEXT.isdigit() and 0 < int(PORT_TEXT) < 65_536):
+    raise ImproperlyConfigured(f"LOOP45_PORT is {PORT_TEXT!r}; expected a port number from 1 to 65535.")
+PORT = int(PORT_TEXT)
 DEBUG = False  # a run of the site never shows tracebacks to users; tests and logs do
 
 SECRET_KEY = os.environ.get("LOOP45_SECRET_KEY", "" if PRODUCTION else "development-only-secret-key-never-used-in-production-0000")

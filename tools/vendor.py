@@ -23,13 +23,17 @@ FILES = {
     "@fontsource-variable/jetbrains-mono/LICENSE": "fonts/jetbrains-mono-LICENSE",
     "lucide-static/LICENSE": "icons/LICENSE",
 }
+# fmt: off
 ICONS = (
-    "activity archive arrow-left arrow-right arrow-up-right beaker book-open calculator check chevron-down chevron-right circle circle-check "
-    "circle-dot circle-help clock cloud-off code copy database download eye eye-off file-text flask-conical gauge git-branch history house "
-    "info keyboard key layers link list lock log-in log-out menu message-square monitor moon network panel-left pause pencil pin play plus "
-    "refresh-cw rotate-ccw save search settings share-2 shield sliders-horizontal sparkles square star sun target timer trash-2 "
-    "triangle-alert trending-up upload user users wifi-off x"
-).split()
+    "activity", "archive", "arrow-left", "arrow-right", "arrow-up-right", "beaker", "book-open", "calculator", "check",
+    "chevron-down", "chevron-right", "circle", "circle-check", "circle-dot", "circle-help", "clock", "cloud-off", "code",
+    "copy", "database", "download", "eye", "eye-off", "file-text", "flask-conical", "gauge", "git-branch", "history",
+    "house", "info", "keyboard", "key", "layers", "link", "list", "lock", "log-in", "log-out", "menu", "message-square",
+    "monitor", "moon", "network", "panel-left", "pause", "pencil", "pin", "play", "plus", "refresh-cw", "rotate-ccw",
+    "save", "search", "settings", "share-2", "shield", "sliders-horizontal", "sparkles", "square", "star", "sun", "target",
+    "timer", "trash-2", "triangle-alert", "trending-up", "upload", "user", "users", "wifi-off", "x",
+)
+# fmt: on
 
 
 def copy() -> None:
