@@ -56,6 +56,21 @@ def read_ivecs(path: str | Path, *, name: str | None = None) -> npt.NDArray[np.i
     return _small_ids(rows, name)
 
 
+def read_column(path: str | Path, *, name: str | None = None) -> npt.NDArray[Any]:
+    """A bool or integer column [n] of a 1-D .npy file (a single column of a 2-D one). Raises InvalidInput as `read_vectors` does."""
+    path, name = Path(path), name or Path(path).name
+    _checked_suffix(path, name, (".npy",))
+    with path.open("rb") as handle:
+        header = _npy_header(handle, name)
+        offset = handle.tell()
+    dtype, shape = _npy_dtype(header.get("descr"), ("bool", "uint8", "int32", "int64"), name), header.get("shape")
+    if not isinstance(shape, tuple) or [type(size) for size in shape] not in ([int], [int, int]) or shape[1:] not in ((), (1,)):
+        raise InvalidInput(f"{name}: has the shape {_short(shape)}, expected one column with a value a row")
+    _check_shape(shape[0], 1, None, name)
+    _check_length(path, name, offset + shape[0] * dtype.itemsize)
+    return np.array(np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=(shape[0],)))
+
+
 # --- .npy ------------------------------------------------------------------------------------------------------------
 
 
