@@ -6,7 +6,7 @@ Because a rebuild depends only on counts, the lab need not make those whose inde
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,8 @@ LABELS = {
 SHORT = {"hnsw_faiss": "HNSW (faiss)", "hnsw_hnswlib": "HNSW (hnswlib)", "hnsw_replace": "HNSW (hnswlib, reuse)", "ivf_flat": "IVF-Flat"}
 
 
-class Policy(NamedTuple):
+@dataclass(frozen=True)
+class Policy:
     index: str
     compact_at: float  # tombstone share that triggers a rebuild
     rebuild_every_h: int  # 0: never by the clock

@@ -37,7 +37,7 @@ class Bench:
     stream: Stream
     policy: Policy
     ledger: Ledger
-    search: dict[str, int]  # of `AnnIndex.search`
+    search: dict[str, Any]  # of `AnnIndex.search`
 
     @property
     def build(self) -> dict[str, Any]:
@@ -132,7 +132,8 @@ def index_of(bench: Bench, hour: int, hours: Sequence[int]) -> Working[AnnIndex]
 # --- readings ----------------------------------------------------------------------------------------------------------
 
 
-class Oracle(NamedTuple):
+@dataclass(frozen=True)
+class Oracle:
     hour: int
     index: AnnIndex
 
@@ -171,7 +172,7 @@ def read(bench: Bench, index: AnnIndex, oracle: Oracle, hour: int) -> Working[Re
     )
 
 
-def _asked(index: AnnIndex, queries: FloatArray, search: dict[str, int], label: str) -> Working[SearchResult]:
+def _asked(index: AnnIndex, queries: FloatArray, search: dict[str, Any], label: str) -> Working[SearchResult]:
     parts = []
     for start in range(0, len(queries), AT_ONCE):
         parts.append(index.search(queries[start : start + AT_ONCE], K, **search))
@@ -258,4 +259,3 @@ def _leaving_order(stream: Stream, pattern: str, rng: np.random.Generator) -> Id
         return rng.permutation(ids)
     tenant = stream.pool.tenant[stream.source[ids]]
     return ids[np.argsort(rng.permutation(tenant.max() + 1)[tenant], kind="stable")]
-

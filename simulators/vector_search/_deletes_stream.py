@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,14 @@ OWN_TENANTS = 50  # k-means cells that stand for tenants in the user's own vecto
 MOST_POOL = 120_000  # vectors drawn; after these, vectors that left return under a new id
 MOST_LEAVING = 0.9  # of the live vectors at one noon
 IdArray = npt.NDArray[np.int64]
+HourArray = npt.NDArray[np.int32]
+Pattern = Literal["random", "tenant"]
 
 
 class Churn(NamedTuple):
     n: int  # live vectors
     percent: float  # of them, replaced a day
-    pattern: str  # "random" or "tenant"
+    pattern: Pattern
     days: int
 
     @property
@@ -124,10 +126,10 @@ def _drawn(key: str, n: int, m: int, shift: float, seed: int) -> Working[Pool]:
     return Pool(key, "ip", vectors, tenant, is_new, old.queries, new.queries)
 
 
-def own_pool(ctx: Context, data: Data, n: int) -> Working[Pool]:
-    """The user's vectors in random order; half of them, at most n, are there at the start. k-means cells stand for tenants."""
+def own_pool(ctx: Context, data: Data) -> Working[Pool]:
+    """The user's vectors in random order. k-means cells stand for tenants."""
     world = yield from own_world(ctx, data)
-    key = f"{world.key}/pool/n={n}"
+    key = f"{world.key}/pool/1"
     order = ctx.rng("own order").permutation(world.n)
     vectors = np.ascontiguousarray(world.base[order])
     cells = min(OWN_TENANTS, world.n // 20)
@@ -141,7 +143,7 @@ def own_pool(ctx: Context, data: Data, n: int) -> Working[Pool]:
 
 
 def streamed(ctx: Context, pool: Pool, churn: Churn) -> Working[Stream]:
-    key = f"{pool.key}/stream/1/{churn.percent!r}/{churn.pattern}/{churn.days}/seed={ctx.seed}"
+    key = f"{pool.key}/stream/1/n={churn.n}/{churn.percent!r}/{churn.pattern}/{churn.days}/seed={ctx.seed}"
     return (yield from ctx.asset_steps(key, lambda: _simulated(key, pool, churn, ctx.rng("stream")), disk=False))
 
 
@@ -152,8 +154,7 @@ def _simulated(key: str, pool: Pool, churn: Churn, rng: np.random.Generator) -> 
         simulation.hour(hour)
         if hour % HOURS == 0:
             yield Progress(hour, hours, "drawing arrivals and departures")
-    source, born, died = (np.concatenate(part) for part in (simulation.source, simulation.born, simulation.died))
-    return Stream(key, pool, hours, source, born, died)
+    return Stream(key, pool, hours, simulation.source, simulation.born, simulation.died)
 
 
 class _Simulation:
@@ -163,9 +164,9 @@ class _Simulation:
         self.pool, self.churn, self.rng = pool, churn, rng
         self.reserve = deque(range(churn.n, len(pool.vectors)))
         self.live: IdArray = np.arange(churn.n)
-        self.source, self.born = [np.arange(churn.n)], [np.zeros(churn.n, np.int32)]
-        self.died = [np.full(churn.n, NEVER, np.int32)]
-        self.rows = np.arange(churn.n)  # pool row by id
+        self.source: IdArray = np.arange(churn.n)  # pool row by id
+        self.born: HourArray = np.zeros(churn.n, np.int32)
+        self.died: HourArray = np.full(churn.n, NEVER, np.int32)
         self.inserted = self.deleted = 0
         self.tenants = _Tenants(pool.tenant, rng)
 
@@ -182,27 +183,20 @@ class _Simulation:
         if hour % HOURS != NOON:
             return self.live[:0]
         quota = round(self.churn.hourly * (hour + NOON)) - self.deleted  # of the whole day
-        return self.tenants.leave(self.live, self.rows[self.live], min(quota, int(MOST_LEAVING * len(self.live))))
+        return self.tenants.leave(self.live, self.source[self.live], min(quota, int(MOST_LEAVING * len(self.live))))
 
     def _delete(self, ids: IdArray, hour: int) -> None:
-        if not len(ids):
-            return
-        starts = np.cumsum([0, *map(len, self.died)])
-        for block in np.unique(np.searchsorted(starts, ids, side="right") - 1).tolist():
-            inside = ids[(ids >= starts[block]) & (ids < starts[block + 1])]
-            self.died[block][inside - starts[block]] = hour
-        self.live = np.setdiff1d(self.live, ids, assume_unique=True)
-        self.reserve.extend(self.rows[ids].tolist())
+        self.died[ids] = hour
+        self.live = self.live[self.died[self.live] == NEVER]
+        self.reserve.extend(self.source[ids].tolist())
         self.deleted += len(ids)
 
     def _insert(self, count: int, hour: int) -> None:
         rows = np.fromiter(self._arriving(count), dtype=np.int64)
-        ids = np.arange(len(self.rows), len(self.rows) + len(rows))
-        self.source.append(rows)
-        self.born.append(np.full(len(rows), hour, np.int32))
-        self.died.append(np.full(len(rows), NEVER, np.int32))
-        self.rows = np.concatenate([self.rows, rows])
-        self.live = np.concatenate([self.live, ids])
+        self.live = np.concatenate([self.live, np.arange(len(self.source), len(self.source) + len(rows))])
+        self.source = np.concatenate([self.source, rows])
+        self.born = np.concatenate([self.born, np.full(len(rows), hour, np.int32)])
+        self.died = np.concatenate([self.died, np.full(len(rows), NEVER, np.int32)])
         self.inserted += len(rows)
 
     def _arriving(self, count: int) -> Iterator[int]:
