@@ -62,10 +62,15 @@ def _starved(inline: Run, params: Any) -> Iterator[Insight]:
     low = inline.worst_recall or 0.0
     if params.stop != "visited" or low >= POOR_RECALL:
         return
-    share = min(float(inline.matches[rows].mean()) for rows in inline.by_group().values()) / inline.n
+    share = inline.worst_share
     compared = float(inline.evaluations.mean())
-    text = f"Inline search finds {low:.2f}, because rejected nodes use up ef {params.ef_search}: it compares {compared:,.0f} nodes whatever"
-    yield Insight(f"{text} the filter, and at s = {percent(share)} about {compared * share:.2g} of them pass.", "deep_dive", "starved")
+    text = f"Inline search finds {low:.2f} with ef {params.ef_search}, because rejected nodes use it up: of {compared:,.0f} nodes compared"
+    if compared * share < 2 * K:
+        yield Insight(f"{text} about {compared * share:.2g} pass at s = {percent(share)}, whatever the query.", "deep_dive", "starved")
+    else:
+        yield Insight(
+            f"{text} most are the nearest ones, and what passes lies farther away than the walk gets.", "deep_dive", "stops_early"
+        )
 
 
 def _accepted(inline: Run, curves: Curves, params: Any) -> Iterator[Insight]:
@@ -144,4 +149,4 @@ def _planner(auto: Run | None, params: Any) -> Iterator[Insight]:
     plans = np.array([answer.plan for answer in auto.answers])
     counts = ", ".join(f"{name} for {(plans == name).mean():.0%}" for name in ("pre", "inline", "post") if (plans == name).any())
     text = f"The planner takes {counts} of the queries: recall {auto.worst_recall:.2f} in the worst class for {auto.cost_share:.0%}"
-    yield Insight(f"{text} of the distances that pre-filtering everything computes (up to {K} results each).", "deep_dive", "planner")
+    yield Insight(f"{text} of the distances that pre-filtering everything computes.", "deep_dive", "planner")

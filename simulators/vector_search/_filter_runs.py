@@ -125,11 +125,20 @@ class Run:
         names = np.array(self.groups)
         return {name: np.flatnonzero(names == name) for name in dict.fromkeys(self.groups)}
 
+    @cached_property
+    def _worst(self) -> tuple[float, float] | None:
+        """Mean recall of the class it serves worst, and the share that passes there."""
+        known = [rows[~np.isnan(self.recall[rows])] for rows in self.by_group().values()]
+        classes = [(float(self.recall[rows].mean()), float(self.matches[rows].mean()) / self.n) for rows in known if len(rows)]
+        return min(classes, default=None)
+
     @property
     def worst_recall(self) -> float | None:
-        """Mean recall of the class it serves worst."""
-        means = [self.recall[rows][~np.isnan(self.recall[rows])] for rows in self.by_group().values()]
-        return min((float(values.mean()) for values in means if len(values)), default=None)
+        return self._worst[0] if self._worst else None
+
+    @property
+    def worst_share(self) -> float:
+        return self._worst[1] if self._worst else 0.0
 
     @property
     def cost_share(self) -> float | None:

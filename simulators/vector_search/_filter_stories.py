@@ -8,7 +8,7 @@ PRESETS = (
     Preset(
         "tenant",
         "Tenant of 1 %",
-        "A hundredth of the vectors: a walk of constant cost meets half of the ten it should return.",
+        "A hundredth passes: a walk of constant cost meets half of the ten it should return.",
         {"s": 0.01},
     ),
     Preset(

@@ -73,8 +73,8 @@ def cost_figure(curves: Curves, runs: Sequence[Run]) -> Figure:
     dots = [_dots(run, run.evaluations) for run in runs]
     lines = [_curve(name, points, [p.evaluations for p in points], "distances") for name, points in curves.items() if name != "pre"]
     cheapest = min(runs, key=lambda run: float(run.evaluations.mean()))
-    title = f"{cheapest.setup.label} computes the fewest distances here: {cheapest.evaluations.mean():,.0f} a query"
-    good = [run for run in runs if (run.mean_recall or 0) >= 0.95]
+    title = f"{cheapest.setup.label} computes {'the fewest distances here: ' if len(runs) > 1 else ''}{cheapest.evaluations.mean():,.0f} a query"
+    good = [run for run in runs if (run.worst_recall or 0) >= 0.95]
     if good and cheapest not in good:
         best = min(good, key=lambda run: float(run.evaluations.mean()))
         title = f"Cheapest at recall 0.95 or more: {best.setup.label.lower()}, {best.evaluations.mean():,.0f} distances a query"
@@ -98,7 +98,7 @@ def returned_figure(curves: Curves, runs: Sequence[Run], plain: bool) -> Figure:
 def _returned_words(runs: Sequence[Run], plain: bool) -> str:
     worst = min(runs, key=lambda run: float(run.returned.mean()))
     if worst.short.mean() < 0.005:
-        return "Every strategy returns as many results as there are matches, at most ten"
+        return f"Every answer is complete: {K} results, or as many as there are matches"
     title = f"{worst.setup.label} returns {worst.returned.mean():.1f} of {K}"
     if plain and worst.setup.strategy == "inline" and len(worst.by_group()) == 1:
         compared, share = worst.evaluations.mean(), worst.matches.mean() / worst.n
@@ -157,8 +157,10 @@ def _recall_words(runs: Sequence[Run]) -> tuple[str, str]:
     summary = "; ".join(f"{run.setup.label}: recall {run.mean_recall:.3f}" for run in known)
     best, worst = (choose(known, key=lambda run: run.worst_recall or 0.0) for choose in (max, min))
     where = " in the worst class" if len(best.by_group()) > 1 else ""
+    if best is worst:
+        return f"{best.setup.label} finds {best.worst_recall:.2f} of the neighbours{where}", summary
     if (worst.worst_recall or 0) >= 0.95:
-        return f"Every strategy keeps recall {worst.worst_recall:.2f} or more{where}", summary
+        return f"Every strategy finds {worst.worst_recall:.2f} of the neighbours or more{where}", summary
     one, other = best.setup.label, worst.setup.label.lower()
     return f"{one} finds {best.worst_recall:.2f} of the neighbours{where}, {other} {worst.worst_recall:.2f}", summary
 
