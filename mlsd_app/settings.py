@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "mlsd_app.core.middleware.in_one_thread",
 ]
 
 ROOT_URLCONF = "mlsd_app.urls"
