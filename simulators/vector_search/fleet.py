@@ -89,8 +89,8 @@ class Fleet(Lab):
         Preset(
             "whale",
             "Whale tenant",
-            "A few tenants own most of the vectors: one shard of 16 holds most of them and takes most of the queries.",
-            {"design": "hnsw_sq8", "shards": 16, "zipf": 1.6},
+            "A few tenants own most of the vectors: one shard of 20 outgrows its node, takes nearly half of the queries and costs extra nodes.",
+            {"design": "hnsw_sq8", "zipf": 1.6},
         ),
     )
 
