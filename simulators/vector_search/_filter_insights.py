@@ -68,9 +68,7 @@ def _starved(inline: Run, params: Any) -> Iterator[Insight]:
     if compared * share < 2 * K:
         yield Insight(f"{text} about {compared * share:.2g} pass at s = {percent(share)}, whatever the query.", "deep_dive", "starved")
     else:
-        yield Insight(
-            f"{text} most are the nearest ones, and what passes lies farther away than the walk gets.", "deep_dive", "stops_early"
-        )
+        yield Insight(f"{text} most are near and fail; what passes lies farther than the walk gets.", "deep_dive", "stops_early")
 
 
 def _accepted(inline: Run, curves: Curves, params: Any) -> Iterator[Insight]:

@@ -73,7 +73,8 @@ def cost_figure(curves: Curves, runs: Sequence[Run]) -> Figure:
     dots = [_dots(run, run.evaluations) for run in runs]
     lines = [_curve(name, points, [p.evaluations for p in points], "distances") for name, points in curves.items() if name != "pre"]
     cheapest = min(runs, key=lambda run: float(run.evaluations.mean()))
-    title = f"{cheapest.setup.label} computes {'the fewest distances here: ' if len(runs) > 1 else ''}{cheapest.evaluations.mean():,.0f} a query"
+    fewest = "the fewest distances here: " if len(runs) > 1 else "on average "
+    title = f"{cheapest.setup.label} computes {fewest}{cheapest.evaluations.mean():,.0f} a query"
     good = [run for run in runs if (run.worst_recall or 0) >= 0.95]
     if good and cheapest not in good:
         best = min(good, key=lambda run: float(run.evaluations.mean()))
