@@ -23,7 +23,7 @@ ERASURE = Challenge(
         Assertion("rebuilds_per_day", "<=", 1.0, "rebuilds/day", "ceiling", label="Rebuilds a day"),
     ),
     reference={"index": "hnsw_faiss", "compact_at": 0.3, "rebuild_every_h": 0, "ef_search": 64},
-    alternative={"index": "ivf_flat", "rebuild_every_h": 168, "nprobe": 24},
+    alternative={"index": "ivf_flat", "rebuild_every_h": 168, "nprobe": 40},
     naive={"index": "hnsw_faiss", "compact_at": 0.97, "rebuild_every_h": 0, "ef_search": 64},
     maxed={"index": "hnsw_faiss", "compact_at": 0.05, "rebuild_every_h": 1, "ef_search": 1024},
     debrief=(
