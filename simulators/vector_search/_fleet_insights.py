@@ -56,7 +56,7 @@ def _fan_out(plan: Plan, fan_out: float, report: TailReport) -> Iterator[Insight
     slow = 1 - (1 - SLOW) ** wide
     alone, slowest = plan.service.quantile_ms(0.5), plan.service.slowest_of_ms(wide, 0.5)
     yield Insight(
-        f"A query waits for the slowest of {wide} nodes: were each slow 1 % of the time, {slow:.0%} of the queries would be. "
+        f"A query waits for the slowest of {wide} nodes: were each slow 1% of the time, {slow:.0%} of the queries would be. "
         f"Before any queueing the median is {slowest:.0f} ms, against {alone:.0f} ms for one search.",
         "evaluation",
         "fan_out",
@@ -104,7 +104,7 @@ def hedging(plan: Plan, report: TailReport, unhedged: TailReport) -> Insight:
     moved = f"p99 goes from {unhedged.p99_ms:.0f} to {report.p99_ms:.0f} ms {cost}"
     if change < -CLEAR:
         return Insight(
-            f"Hedging after {p.hedge_ms:g} ms pays: {moved}. Dean and Barroso (2013) report p99.9 from 1,800 to 74 ms for 2 % more, after "
+            f"Hedging after {p.hedge_ms:g} ms pays: {moved}. Dean and Barroso (2013) report p99.9 from 1,800 to 74 ms for 2% more, after "
             "10 ms, in a fleet with room.",
             "evaluation",
             "hedge_helps",

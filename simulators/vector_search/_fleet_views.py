@@ -34,10 +34,12 @@ def plan_metrics(plan: Plan, visits: npt.NDArray[np.bool_]) -> list[Metric]:
             "share",
             "up",
             limit=plan.routing_recall,
-            limit_label="what routing lets an index see",
+            limit_label="ceiling of routing",
             note=f"Not of this run: {plan.facts.source}.",
         ),
-        Metric("routing_recall", "Recall ceiling of routing", plan.routing_recall, "share", "up", limit=1.0, limit_label="all shards"),
+        Metric(
+            "routing_recall", "Recall ceiling of routing", plan.routing_recall, "share", "up", limit=1.0, limit_label="asking all shards"
+        ),
         Metric("fan_out", "Nodes a query waits for", float(visits.sum(axis=1).mean()), "nodes", "down"),
         Metric(
             "largest_to_mean",
@@ -55,7 +57,7 @@ def plan_metrics(plan: Plan, visits: npt.NDArray[np.bool_]) -> list[Metric]:
             "share",
             "up",
             limit=1.0,
-            limit_label="nobody notices",
+            limit_label="all of them",
         ),
     ]
 
@@ -67,7 +69,7 @@ def tail_metrics(report: TailReport) -> list[Metric]:
         Metric("p50_ms", "Query latency, median", report.p50_ms, "ms", "down"),
         Metric("p99_ms", "Query latency, 99th percentile", report.p99_ms, "ms", "down", ci=quantile_interval(report.latency_ms, 0.99)),
         Metric("p999_ms", "Query latency, 99.9th percentile", report.p999_ms, "ms", "down", note=few),
-        Metric("utilisation", "Workers busy, mean of the fleet", report.utilisation, "share", "down", limit=1.0, limit_label="no rest"),
+        Metric("utilisation", "Workers busy, mean of the fleet", report.utilisation, "share", "down", limit=1.0, limit_label="always busy"),
         Metric(
             "offered_load",
             "Work against capacity",
@@ -75,14 +77,14 @@ def tail_metrics(report: TailReport) -> list[Metric]:
             "share",
             "down",
             limit=1.0,
-            limit_label="above it queues grow without end",
+            limit_label="capacity",
         ),
         Metric("hedge_share", "Copies sent", report.hedge_share, "share of requests", "down"),
     ]
 
 
 def quantile_interval(values: npt.NDArray[np.float64], share: float) -> tuple[float, float]:
-    """95 % interval of a quantile by order statistics, free of assumptions on the distribution (Thompson 1936)."""
+    """95% interval of a quantile by order statistics, free of assumptions on the distribution (Thompson 1936)."""
     ordered = np.sort(values)
     low, high = (int(stats.binom.ppf(tail, len(values), share)) for tail in (0.025, 0.975))
     at = float(np.percentile(values, 100 * share))
@@ -132,7 +134,8 @@ def shards_figure(plan: Plan) -> Figure:
     summary = f"{len(plan.shares)} shards of {sizes.min():,.0f} to {sizes.max():,.0f} GB; a node holds {holds / GB:,.0f} GB"
     bars = [Series("Shard", names, sizes.tolist(), colour=0)]
     heading = "Shard, largest first" if len(plan.shares) <= MOST_BARS else f"Shard, the largest {MOST_BARS} of {len(plan.shares)}"
-    figure = bar_figure("shards", title, summary, bars, Axis(heading), Axis("Size", "GB"))
+    room = Axis("Size", "GB", range=(0, 1.15 * max(float(sizes.max()), holds / GB)))
+    figure = bar_figure("shards", title, summary, bars, Axis(heading), room)
     return with_line(figure, label=f"one node: {holds / GB:,.0f} GB", y=holds / GB)
 
 

@@ -32,7 +32,7 @@ def cost_metrics(pair: Pair, params: Any) -> list[Metric]:
     cost = costs_of(params.plan, pair.growth, params.tenants)
     hours = window_hours(params.corpus, params.rate, params.doc_change)
     return [
-        Metric("peak_memory", "Peak memory against the old index", cost.peak_memory, "x", "down", limit=1.0, limit_label="nothing doubled"),
+        Metric("peak_memory", "Peak memory against the old index", cost.peak_memory, "x", "down", limit=1.0, limit_label="today"),
         Metric("hours", "Time to finish", hours, "h", "down"),
         Metric("query_cost", "Embeddings a query", cost.query_embeddings, "x", "down", limit=1.0, limit_label="one model"),
         Metric("gpus", "GPUs re-embedding", params.rate / GPU_RATE, "GPUs", "down", note=f"At {GPU_RATE:,} vectors a second each."),
@@ -41,7 +41,7 @@ def cost_metrics(pair: Pair, params: Any) -> list[Metric]:
 
 def curve_metrics(curve: Curve) -> list[Metric]:
     worst = worst_of(curve)
-    truth = "the new model's own results"
+    truth = "new index alone"
     metrics = [
         Metric(
             "recall_worst",
@@ -57,12 +57,12 @@ def curve_metrics(curve: Curve) -> list[Metric]:
     ]
     for key, label, point in (
         ("recall_start", "before the first document moves", curve[0]),
-        ("recall_tenth", "at 10 % migrated", curve[TENTH]),
+        ("recall_tenth", "at 10% migrated", curve[TENTH]),
     ):
         metrics.append(
             Metric(key, f"Recall@{K} {label}", point.mean, "share", "up", ci=mean_interval(point.recall), limit=1.0, limit_label=truth)
         )
-    tenth = Metric("new_share_tenth", "Results from new vectors at 10 % migrated", curve[TENTH].new_share, "share", limit=0.1)
+    tenth = Metric("new_share_tenth", "Results from new vectors at 10% migrated", curve[TENTH].new_share, "share", limit=0.1)
     return [*metrics, Metric(**{**vars(tenth), "limit_label": "their share of the documents"})]
 
 
@@ -94,7 +94,7 @@ def slots_figure(plan: str, curve: Curve) -> Figure:
     """Share of the results that new vectors fill, against their share of the documents."""
     steps = [point.progress for point in curve]
     tenth = curve[TENTH]
-    title = f"At 10 % migrated, new vectors fill {tenth.new_share:.0%} of the results"
+    title = f"At 10% migrated, new vectors fill {tenth.new_share:.0%} of the results"
     summary = "; ".join(f"{point.progress:.0%} migrated: {point.new_share:.0%} of the results" for point in curve)
     series = [
         Series(LABELS[plan], steps, [point.new_share for point in curve], colour=1),
@@ -191,7 +191,7 @@ def _one_index(params: Any, curve: Curve, worst: Point, tenth: Point) -> Iterato
         yield Insight(f"One index with two versions is worse than either end: {dip}.", "evaluation", "mixing")
     if tenth.new_share > 0.2:
         yield Insight(
-            f"New vectors are 10 % of the documents and fill {tenth.new_share:.0%} of the results: a query of the new model scores its own "
+            f"New vectors are 10% of the documents and fill {tenth.new_share:.0%} of the results: a query of the new model scores its own "
             "kind higher, whatever the text says.",
             "evaluation",
             "slots",
@@ -220,7 +220,7 @@ def dual_read(pair: Pair, plan: str, worst: Point, tenth: Point) -> Insight:
     apart = f"the new model scores {new.mean:.2f} on average and the old one {old.mean:.2f}"
     most = max(tenth.new_share, 1 - tenth.new_share)
     text = (
-        f"Dual read falls to {worst.mean:.2f}: {apart}, so at 10 % migrated one version fills {most:.0%} of the results. "
+        f"Dual read falls to {worst.mean:.2f}: {apart}, so at 10% migrated one version fills {most:.0%} of the results. "
         "Merge on scores normalised for each version."
     )
     return Insight(text, "evaluation", "scores_do_not_compare")

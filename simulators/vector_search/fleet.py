@@ -89,7 +89,7 @@ class Fleet(Lab):
         Preset(
             "whale",
             "Whale tenant",
-            "A few tenants own most of the vectors: one shard of 20 outgrows its node, takes nearly half of the queries and costs extra nodes.",
+            "A few tenants own most of the vectors: one shard of 20 outgrows its node and takes nearly half of the queries.",
             {"design": "hnsw_sq8", "zipf": 1.6},
         ),
     )
@@ -110,8 +110,8 @@ class Fleet(Lab):
         report = yield from _simulated(fleet, plan, unhedged)
         fan_out = float(visits.sum(axis=1).mean())
         return Result(
-            metrics=[*views.tail_metrics(report), *_unhedged_metrics(unhedged), *fixed],
-            figures=[views.tail_figure(plan, report, unhedged), cost, views.fan_out_figure(plan, fan_out, report), shards],
+            metrics=[*fixed, *views.tail_metrics(report), *_unhedged_metrics(unhedged)],
+            figures=[cost, shards, views.tail_figure(plan, report, unhedged), views.fan_out_figure(plan, fan_out, report)],
             tables=list(_tables(plan)),
             insights=tuple(insights(plan, fan_out, report, unhedged, plan.answered_after_loss(visits))),
             notes=tuple(_notes(plan, report)),

@@ -22,7 +22,7 @@ MOVE = Challenge(
     title="Change the model in two days",
     brief=(
         "**20 million documents** of 20 tenants get a new embedding model. Its vectors point elsewhere, by 30 degrees, and all its cosines "
-        "are high: two random texts score 0.5. 1 % of the documents change a day.\n\n"
+        "are high: two random texts score 0.5. 1% of the documents change a day.\n\n"
         "Recall@10 against the new model's own results must never fall below 0.95. Memory may peak at 1.3 times today's, you have 4 GPUs "
         "of 1,000 vectors a second each, and it must be over in 48 hours. You choose the plan and the rate."
     ),
