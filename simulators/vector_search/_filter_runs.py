@@ -21,7 +21,8 @@ from simulators.vector_search._vectors import K, told
 
 LABELS = {"pre": "Pre-filter", "post": "Post-filter", "inline": "Inline", "auto": "Planner"}
 COLOURS = {"pre": 2, "post": 1, "inline": 0, "auto": 3}
-M, EF_CONSTRUCTION, NLIST = 16, 64, 256
+M, EF_CONSTRUCTION = 16, 64
+CELLS, MANY_CELLS, MANY_VECTORS = 128, 256, 50_000  # cells of the inverted file; more of them from so many vectors on
 PASSES = 3
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0)
 GRID_QUERIES = 24
@@ -165,15 +166,23 @@ class Rig:
     def ask(self, setup: Setup, filters: Bitmaps, i: int) -> FilteredResult:
         """Query i with its own filter."""
         query, index = self.found.world.queries[i : i + 1], self.flat if setup.strategy == "pre" else self.index
-        return search_filtered(index, query, K, filters.mask(i), strategy=setup.strategy, vectors=self.flat.vectors(), **setup.search)
+        search = dict(setup.search)
+        if "nprobe" in search:
+            search["nprobe"] = min(search["nprobe"], index.params.nlist)
+        return search_filtered(index, query, K, filters.mask(i), strategy=setup.strategy, vectors=self.flat.vectors(), **search)
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------
 
 
 def filter_index(ctx: Context, found: Clustered, kind: str) -> Working[AnnIndex]:
-    build = {"M": M, "ef_construction": EF_CONSTRUCTION} if kind == "hnsw" else {"nlist": min(NLIST, found.world.n // 8)}
+    build = {"M": M, "ef_construction": EF_CONSTRUCTION} if kind == "hnsw" else {"nlist": cells(found.world.n)}
     return (yield from built(ctx, found.world, Design(kind, build, {})))
+
+
+def cells(n: int) -> int:
+    """Of an inverted file over n vectors."""
+    return min(CELLS if n < MANY_VECTORS else MANY_CELLS, n // 8)
 
 
 def flat_index(ctx: Context, found: Clustered) -> Working[AnnIndex]:
@@ -228,4 +237,4 @@ def grid_point(ctx: Context, rig: Rig, setup: Setup, share: float, correlation: 
         run = yield from first_run(rig, setup, filters)
         return GridPoint(share, float(np.nanmean(run.recall)), float(run.evaluations.mean()), float(run.returned.mean()))
 
-    return (yield from ctx.asset_steps(f"{filters.key}/{setup.key}/ef={EF_CONSTRUCTION}/M={M}/nlist={NLIST}", made))
+    return (yield from ctx.asset_steps(f"{filters.key}/{setup.key}/ef={EF_CONSTRUCTION}/M={M}", made))

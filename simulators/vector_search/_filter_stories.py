@@ -66,7 +66,7 @@ CHALLENGES = (
             Assertion("cost_share", "<=", 0.45, "share", "ceiling", label="Distances against pre-filtering everything"),
         ),
         reference={"strategy": ("auto",), "index": "hnsw", "ef_search": 160, "plan_pre": 0.02, "plan_post": 0.4},
-        alternative={"strategy": ("auto",), "index": "ivf_flat", "nprobe": 64, "plan_pre": 0.02, "plan_post": 1.0},
+        alternative={"strategy": ("auto",), "index": "ivf_flat", "nprobe": 32, "plan_pre": 0.02, "plan_post": 1.0},
         naive={"strategy": ("inline",), "index": "hnsw", "ef_search": 64},
         maxed={"strategy": ("inline",), "index": "hnsw", "stop": "accepted", "ef_search": 1_024},
         debrief=(

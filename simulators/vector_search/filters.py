@@ -126,7 +126,7 @@ class Filters(Lab):
             "hnsw",
             title="Index",
             group="filter",
-            labels={"hnsw": "HNSW, M 16", "ivf_flat": "IVF-Flat, 256 cells"},
+            labels={"hnsw": "HNSW, M 16", "ivf_flat": "IVF-Flat"},
             help="The index behind post-filtering and inline search.",
         )
         stop: Stop = param(
@@ -157,7 +157,7 @@ class Filters(Lab):
             scale="log",
             group="search",
             shown_when={"index": ("ivf_flat",)},
-            help="Cells of the inverted file a query visits, of 256.",
+            help="Cells of the inverted file a query visits: of 128, or of 256 from 50,000 vectors on.",
         )
         oversample: float = param(
             3,
