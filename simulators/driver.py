@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from simulators.lab import Context, Frame, Lab, LabParams, Metric, Progress, Result, finite, parse_params
+from simulators.lab import Context, Frame, Lab, LabParams, Metric, Progress, Result, finite
+from simulators.params import parse_params
 
 
 class Cancelled(Exception):

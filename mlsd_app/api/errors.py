@@ -14,7 +14,7 @@ from rest_framework.views import exception_handler
 from mlsd_app.runs.services import RunRefused
 from problems.errors import InvalidInput as InvalidContentInput
 from simulators.errors import InvalidInput
-from simulators.lab import InvalidParams
+from simulators.params import InvalidParams
 
 
 class TooLarge(exceptions.APIException):

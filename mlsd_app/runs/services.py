@@ -21,7 +21,8 @@ from mlsd_app.runs import channel
 from mlsd_app.runs.models import ACTIVE, Baseline, Dataset, Run, RunState, StoredResult
 from mlsd_app.runs.selectors import active_runs, cached_result
 from simulators.encoding import plain, rounded
-from simulators.lab import Lab, LabParams, Result, parse_params
+from simulators.lab import Lab, LabParams, Result
+from simulators.params import parse_params
 
 RUN_TASK = "runs.run"
 INTERACTIVE_PRIORITY, SWEEP_PRIORITY = 0, 6  # 0 is taken first

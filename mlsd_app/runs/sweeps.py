@@ -23,7 +23,8 @@ from mlsd_app.runs.selectors import cached_result
 from mlsd_app.runs.services import NO_REDIS, RUN_TASK, SWEEP_PRIORITY, RunRefused, cache_key, queue_of, run_inputs
 from mlsd_app.runs.upkeep import run_settle
 from simulators.errors import InvalidInput
-from simulators.lab import InvalidParams, Lab, LabParams, parse_params
+from simulators.lab import Lab, LabParams
+from simulators.params import InvalidParams, parse_params
 
 EXPIRES_S = 1800
 MAX_ACTIVE_SWEEPS = 2

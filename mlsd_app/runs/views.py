@@ -24,7 +24,8 @@ from mlsd_app.runs.models import Dataset, Run, RunState
 from mlsd_app.runs.services import RunRefused, run_cached, run_cancel, run_start
 from mlsd_app.runs.stream import Event, resume_after, watch
 from simulators.errors import InvalidInput
-from simulators.lab import InvalidParams, Lab, parse_params
+from simulators.lab import Lab
+from simulators.params import InvalidParams, parse_params
 from simulators.registry import get_lab, labs_of, problems
 
 MAX_SLOT = 64

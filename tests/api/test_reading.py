@@ -9,7 +9,8 @@ import pytest
 from problems.base import PHASES
 from problems.calculators import evaluate
 from problems.loader import all_problems
-from simulators.lab import Lab, parse_params
+from simulators.lab import Lab
+from simulators.params import parse_params
 from simulators.registry import labs
 from tests.api.conftest import Api, assert_refused
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from problems.loader import all_problems, load_problem
 from problems.markdown import Link
 from problems.schema import Problem
-from simulators.lab import Lab, parse_params
+from simulators.lab import Lab
+from simulators.params import parse_params
 from simulators.registry import get_lab
 
 PROBLEMS = all_problems()

@@ -12,7 +12,8 @@ from simulators.assets import CachedAssets
 from simulators.driver import drive
 from simulators.encoding import plain
 from simulators.errors import InvalidInput
-from simulators.lab import Context, Frame, Lab, LabParams, Progress, Result, parse_params
+from simulators.lab import Context, Frame, Lab, LabParams, Progress, Result
+from simulators.params import parse_params
 from tests.contract.parameters import numbers_of
 
 SEED = 7

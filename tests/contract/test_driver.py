@@ -16,7 +16,8 @@ from simulators import registry
 from simulators.assets import CachedAssets
 from simulators.driver import Cancelled, drive, run_lab
 from simulators.errors import InvalidInput
-from simulators.lab import Context, Frame, InvalidParams, Lab, LabParams, Metric, Progress, Result, Steps, param
+from simulators.lab import Context, Frame, Lab, LabParams, Metric, Progress, Result, Steps, param
+from simulators.params import InvalidParams
 
 GOOD = Metric("heads", "Share of heads", 0.5, "share")
 
@@ -112,7 +113,7 @@ def test_an_undefined_metric_passes_with_a_note() -> None:
 
 def test_run_lab_refuses_bad_parameters_in_a_sentence() -> None:
     assert run_lab(Counting, {"upto": 2}, context()).metrics == [GOOD]
-    with pytest.raises(InvalidParams, match=r"Up to: 11 was given; expected less than or equal to 10 \(steps\)"):
+    with pytest.raises(InvalidParams, match=r"Up to: 11 was given; expected 10 or less steps"):
         run_lab(Counting, {"upto": 11}, context())
 
 

@@ -21,7 +21,8 @@ from problems.quiz_schema import CalculatedAnswer, Choice, FormulaAnswer, LabQue
 from problems.schema import Problem
 from simulators.assets import CachedAssets
 from simulators.driver import run_lab
-from simulators.lab import Context, parse_params
+from simulators.lab import Context
+from simulators.params import parse_params
 from simulators.registry import get_lab
 from tests.contract.problem_checks import COMPLETE, check_preset, check_target, slug_of
 

@@ -18,7 +18,8 @@ from simulators.assets import CachedAssets
 from simulators.driver import Cancelled, drive
 from simulators.encoding import dumps, rounded
 from simulators.errors import InvalidInput
-from simulators.lab import Context, Frame, Lab, parse_params
+from simulators.lab import Context, Frame, Lab
+from simulators.params import parse_params
 from tests.contract.parameters import bound_cases
 from tests.contract.running import SEED, Recording, record, repeatable, smallest
 

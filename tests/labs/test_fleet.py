@@ -17,7 +17,8 @@ from simulators.engines.ann.index import build_index
 from simulators.engines.ann.memory import index_bytes
 from simulators.engines.ann.truth import exact_knn, recall_at_k
 from simulators.errors import InvalidInput
-from simulators.lab import Challenge, Context, Frame, InvalidParams, Result, parse_params
+from simulators.lab import Challenge, Context, Frame, Result
+from simulators.params import InvalidParams, parse_params
 from simulators.registry import get_lab
 from simulators.vector_search._fleet_plan import COARSE, DESIGNS, sub_quantisers
 

@@ -14,7 +14,8 @@ from simulators.driver import drive, run_lab
 from simulators.engines.ann.data import clustered_vectors
 from simulators.engines.ann.versions import rotate_model
 from simulators.errors import InvalidInput
-from simulators.lab import Context, Data, DataFile, Frame, Progress, Result, parse_params
+from simulators.lab import Context, Data, DataFile, Frame, Progress, Result
+from simulators.params import parse_params
 from simulators.registry import get_lab
 from simulators.vector_search._migration_plans import LABELS, costs_of, window_hours
 from simulators.vector_search._migration_world import OWN_PAIR

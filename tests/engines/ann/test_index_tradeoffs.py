@@ -16,7 +16,8 @@ from simulators.engines.ann.data import clustered_vectors
 from simulators.engines.ann.index import build_index
 from simulators.engines.ann.truth import exact_knn, recall_at_k
 from simulators.errors import InvalidInput
-from simulators.lab import Context, Data, DataFile, Frame, InvalidParams, Progress, Result, parse_params
+from simulators.lab import Context, Data, DataFile, Frame, Progress, Result
+from simulators.params import InvalidParams, parse_params
 from simulators.registry import get_lab
 
 LAB = get_lab("vector_search", "index_tradeoffs")

@@ -12,7 +12,8 @@ from simulators.encoding import dumps
 from simulators.engines.experiment.stats import Moments, compare, summary
 from simulators.engines.experiment.worlds import ClicksWorld, RevenueWorld, chunk_sizes
 from simulators.experimentation.readout import ReadoutLab
-from simulators.lab import Context, Data, DataFile, Frame, Progress, parse_params
+from simulators.lab import Context, Data, DataFile, Frame, Progress
+from simulators.params import parse_params
 
 SEEDS = (1, 2, 3)
 DATA = Path(os.environ.get("LOOP45_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))

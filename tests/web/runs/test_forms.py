@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from mlsd_app.runs.forms import RESERVED, Control, Field, LabForm, fields_of, params_from_query, query_of, unknown_keys
 from mlsd_app.runs.sliders import linear_step, log_stops, nearest, slider_for
-from simulators.lab import InvalidParams, Lab, LabParams, Preset, param, parse_params
+from simulators.lab import Lab, LabParams, Preset, param
+from simulators.params import InvalidParams, parse_params
 from simulators.registry import labs
 
 

@@ -10,7 +10,8 @@ from mlsd_app.accounts.models import User
 from mlsd_app.runs import channel, selectors, tasks, upkeep
 from mlsd_app.runs.models import Run, RunState, StoredResult
 from mlsd_app.runs.services import RunRefused, baseline_pin, run_cancel, run_start
-from simulators.lab import InvalidParams, Lab
+from simulators.lab import Lab
+from simulators.params import InvalidParams
 from tests.web.runs.conftest import Queue, RedisServer, events_of
 
 pytestmark = pytest.mark.django_db
