@@ -128,7 +128,11 @@ def shards_figure(plan: Plan) -> Figure:
     names = [str(rank) for rank in range(1, len(sizes) + 1)]
     holds = plan.node.ssd_bytes if plan.holding.on_ssd else plan.node.ram_bytes
     ratio, split = largest_to_mean(plan.shares), int((plan.spread > 1).sum())
-    title = f"The largest shard is {ratio:.1f} times the mean" if ratio > 1.05 else "All shards have the same size"
+    title = (
+        f"The largest shard is {ratio:.1f} times the mean"
+        if ratio > 1.05
+        else f"Shards have one size and fill {sizes.max() * GB / (holds * plan.spread.max()):.0%} of their nodes"
+    )
     if split:
         title += f"; {split} of {len(plan.shares)} need more than one node"
     summary = f"{len(plan.shares)} shards of {sizes.min():,.0f} to {sizes.max():,.0f} GB; a node holds {holds / GB:,.0f} GB"
@@ -174,7 +178,7 @@ def fan_out_figure(plan: Plan, fan_out: float, report: TailReport) -> Figure:
         f"{s} nodes: median {plan.service.slowest_of_ms(s, 0.5):.0f} ms, 99th percentile {plan.service.slowest_of_ms(s, 0.99):.0f} ms"
         for s in (1, 16, 64, 256)
     )
-    return line_figure("fan_out", title, summary, laws, Axis("Nodes a query waits for", "nodes", "log"), Axis("Latency", "ms"))
+    return line_figure("fan_out", title, summary, laws, Axis("Nodes a query waits for", "nodes", "log"), Axis("Latency", "ms", "log"))
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

@@ -188,16 +188,15 @@ class ModelMigration(Lab):
         curve = yield from curve_steps(ctx, pair, params.plan, pairs=params.pairs, tenants=params.tenants)
         yield Frame(views.curve_metrics(curve), _curve_figures(params.plan, curve, None))
         rolling = yield from _contrast(ctx, pair, params)
-        drift = yield from _drift(ctx, params.degrees)
         figures = [*_curve_figures(params.plan, curve, rolling), views.scores_figure(pair)]
-        if not ctx.data:
+        drift = yield from _drift(ctx, params)
+        if drift:
             figures.append(views.drift_figure(drift, params.degrees))
-        here = dict(drift).get(params.degrees) if not ctx.data and not params.mean_cosine else None
         return Result(
             metrics=[*views.curve_metrics(curve), *costs],
             figures=figures,
             tables=[views.curve_table(params.plan, curve), views.plans_table(pair, params)],
-            insights=tuple(views.insights(pair, params, curve, here)),
+            insights=tuple(views.insights(pair, params, curve, dict(drift).get(params.degrees))),
             notes=tuple(_notes(pair, params)),
         )
 
@@ -213,12 +212,12 @@ def _contrast(ctx: Context, pair: Pair, params: ModelMigration.Params) -> Workin
     return (yield from curve_steps(ctx, pair, "in_place", pairs=params.pairs, tenants=params.tenants))
 
 
-def _drift(ctx: Context, degrees: float) -> Working[list[tuple[float, float]]]:
-    """Recall of rotated queries on the documents of the old model, by angle; those of the run's angle among them."""
-    if ctx.data:
+def _drift(ctx: Context, params: ModelMigration.Params) -> Working[list[tuple[float, float]]]:
+    """Recall of rotated queries on the old documents, by angle, the run's among them; empty where more than the angle differs."""
+    if ctx.data or params.mean_cosine:
         return []
     still = yield from synthetic_pair(ctx, degrees=0.0, mean_cosine=0.0)
-    angles = sorted({*DRIFT_DEGREES, degrees})
+    angles = sorted({*DRIFT_DEGREES, params.degrees})
     recalls = []
     for angle in angles:
         recalls.append((yield from ctx.asset_steps(f"{still.key}/drift/{angle!r}", partial(_drifted, still, angle, ctx.seed), disk=False)))
