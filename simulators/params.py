@@ -51,10 +51,14 @@ def _expected(item: Mapping[str, Any], unit: str) -> str:
     """What would have been right, in the words of a person: "10 or more vectors"."""
     limits = item.get("ctx", {})
     if item["type"] == "greater_than_equal":
-        return f"{limits['ge']:,} or more{unit}"
+        return f"{_plain(limits['ge'])} or more{unit}"
     if item["type"] == "less_than_equal":
-        return f"{limits['le']:,} or less{unit}"
+        return f"{_plain(limits['le'])} or less{unit}"
     return str(item["msg"]).removeprefix("Input should be ") + unit
+
+
+def _plain(limit: float) -> str:
+    return f"{int(limit) if limit == int(limit) else limit:,}"
 
 
 def _unit_of(known: Any) -> str:

@@ -88,9 +88,9 @@ def test_numbers_outside_their_bounds_are_refused_by_name(lab: type[Lab]) -> Non
     for number in numbers_of(lab):
         step = 1 if number.type is int else max(1e-6, abs(number.high - number.low) * 1e-3)
         for value, expected in ((number.low - step, number.low), (number.high + step, number.high)):
-            sentence = refusal(lab, number.name, value).replace(",", "")
+            sentence = refusal(lab, number.name, value)
             assert number.title in sentence and str(value) in sentence
-            assert f"{expected:g}" in sentence or str(expected) in sentence
+            assert f"{expected:g}" in sentence or str(expected) in sentence.replace(",", "")
 
 
 @pytest.mark.parametrize("value", ["many", None, math.nan, math.inf, [1]], ids=str)
