@@ -55,7 +55,8 @@ def effects(
     yield from _short(by_name.values())
     yield from _correlation(by_name, usual, params)
     yield from _crossover(curves, n)
-    yield from _planner(by_name.get("auto"), params)
+    yield from _planner(by_name.get("auto"))
+    yield from _planner_gap(curves, params)
 
 
 def _starved(inline: Run, params: Any) -> Iterator[Insight]:
@@ -141,10 +142,21 @@ def _crossover(curves: Curves, n: int) -> Iterator[Insight]:
         yield Insight(f"{text} of {n:,} vectors; the more vectors, the lower that share.", "capacity", "crossover")
 
 
-def _planner(auto: Run | None, params: Any) -> Iterator[Insight]:
+def _planner(auto: Run | None) -> Iterator[Insight]:
     if auto is None or len(auto.by_group()) < 2:
         return
     plans = np.array([answer.plan for answer in auto.answers])
     counts = ", ".join(f"{name} for {(plans == name).mean():.0%}" for name in ("pre", "inline", "post") if (plans == name).any())
     text = f"The planner takes {counts} of the queries: recall {auto.worst_recall:.2f} in the worst class for {auto.cost_share:.0%}"
     yield Insight(f"{text} of the distances that pre-filtering everything computes.", "deep_dive", "planner")
+
+
+def _planner_gap(curves: Curves, params: Any) -> Iterator[Insight]:
+    weakest = min(curves.get("auto", ()), key=lambda point: point.recall, default=None)
+    if weakest and weakest.recall < GOOD_RECALL and weakest.share >= params.plan_pre:
+        where = f"at s = {percent(weakest.share)} it finds {weakest.recall:.2f}, because it does not list the matches"
+        yield Insight(
+            f"The planner's thresholds leave a gap: {where}. Raise the threshold for pre-filtering, or search wider.",
+            "deep_dive",
+            "planner_gap",
+        )

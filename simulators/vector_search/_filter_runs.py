@@ -169,7 +169,7 @@ class Rig:
         search = dict(setup.search)
         if "nprobe" in search:
             search["nprobe"] = min(search["nprobe"], index.params.nlist)
-        return search_filtered(index, query, K, filters.mask(i), strategy=setup.strategy, vectors=self.flat.vectors(), **search)
+        return search_filtered(index, query, K, filters.mask(i), strategy=setup.strategy, vectors=self.flat.vectors(), count=True, **search)
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from simulators.vector_search._vectors import K
 Curves = Mapping[str, Sequence[GridPoint]]  # by strategy
 NOTHING_PASSES = "No vector passes this filter, so there is nothing to find and recall is undefined."
 NUMPY = "This walk is written in numpy: compare its distance evaluations, not its time."
+DOTS = "This run"
 BINS = (0.0005, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
@@ -103,7 +104,7 @@ def _returned_words(runs: Sequence[Run], plain: bool) -> str:
     title = f"{worst.setup.label} returns {worst.returned.mean():.1f} of {K}"
     if plain and worst.setup.strategy == "inline" and len(worst.by_group()) == 1:
         compared, share = worst.evaluations.mean(), worst.matches.mean() / worst.n
-        title += f": it compares {compared:,.0f} nodes, of which {percent(share)} or {compared * share:.2g} pass"
+        title += f": it compares {compared:,.0f} nodes, and at s = {percent(share)} about {compared * share:.2g} pass"
     return title
 
 
@@ -111,8 +112,8 @@ def histogram_figure(filters: Bitmaps, plan_pre: float, plan_post: float, ef_sea
     """Selectivity histogram of the workload, coloured by what the planner chooses."""
     plans = [plan_filter(filters.mask(i), K, ef_search=ef_search, plan_pre=plan_pre, plan_post=plan_post) for i in range(len(filters))]
     shares = filters.shares()
-    names = [f"{percent(low)} to {percent(high)}" for low, high in zip(BINS, BINS[1:], strict=False)]
-    place = np.clip(np.searchsorted(BINS, shares, side="right") - 1, 0, len(names) - 1)
+    names = [f"{100 * low:g}\u2013{100 * high:g} %" for low, high in zip(BINS, BINS[1:], strict=False)]
+    place = _bins(shares)
     chosen = np.array([plan.strategy for plan in plans])
     bars = [
         Series(LABELS[name], names, np.bincount(place[chosen == name], minlength=len(names)).tolist(), colour=COLOURS[name])
@@ -135,19 +136,28 @@ def _curve(name: str, points: Sequence[GridPoint], values: Sequence[float], unit
 
 
 def _dots(run: Run, values: np.ndarray) -> Series:
-    """A dot for each class of filters of the run."""
-    rows = [found for found in run.by_group().values() if not np.isnan(values[found]).all() and run.matches[found].mean() > 0]
-    xs = [float(run.matches[found].mean() / run.n) for found in rows]
-    ys = [float(np.nanmean(values[found])) for found in rows]
-    text = [f"{run.setup.label}, {run.groups[found[0]]}: {y:,.3g}" for found, y in zip(rows, ys, strict=True)]
-    name = f"{run.setup.label}, this run"
-    return Series(name, xs, ys, mode="markers", colour=COLOURS[run.setup.strategy], text=text)
+    """The run's own queries: a dot for each bin of shares they fall into."""
+    shares = run.matches / run.n
+    rows = [found for place in np.unique(_bins(shares)) if len(found := np.flatnonzero((_bins(shares) == place) & ~np.isnan(values)))]
+    xs = [float(shares[found].mean()) for found in rows if shares[found].any()]
+    ys = [float(values[found].mean()) for found in rows if shares[found].any()]
+    text = [f"{run.setup.label}, this run at s = {percent(x)}: {y:,.3g}" for x, y in zip(xs, ys, strict=True)]
+    return Series(DOTS, xs, ys, mode="markers", colour=COLOURS[run.setup.strategy], text=text)
+
+
+def _bins(shares: np.ndarray) -> np.ndarray:
+    return np.clip(np.searchsorted(BINS, shares, side="right") - 1, 0, len(BINS) - 2)
 
 
 def _marked(figure: Figure, runs: Sequence[Run]) -> Figure:
+    """The dots without entries of their own in the legend, since they have their curve's colour; the share, where it is one, as a line."""
+    for trace in figure.plot["data"]:
+        if trace["name"] == DOTS:
+            trace["showlegend"] = False
     shares = runs[0].matches / runs[0].n
     if np.ptp(shares) == 0 and shares[0] > 0:
-        return with_line(figure, label=f"s = {percent(float(shares[0]))}", x=float(shares[0]))
+        with_line(figure, label=f"s = {percent(float(shares[0]))}", x=float(shares[0]))
+        figure.plot["layout"]["shapes"][-1]["label"] |= {"textangle": 0, "textposition": "start", "xanchor": "left", "yanchor": "bottom"}
     return figure
 
 

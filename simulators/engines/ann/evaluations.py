@@ -20,18 +20,21 @@ from simulators.engines.ann.masks import BoolArray, IdArray
 class Counter:
     """Made before a search, asked after it."""
 
-    def __init__(self, index: AnnIndex) -> None:
-        self._index = index
+    def __init__(self, index: AnnIndex, *, all_kinds: bool = True) -> None:
+        """all_kinds   False: inverted files, whose count takes a search of its own, are left uncounted"""
+        self._index, self._all_kinds = index, all_kinds
         self._before = self._so_far()
 
     def of(self, queries: FloatArray, mask: BoolArray | None, *, nprobe: int | None = None, **_: Any) -> float | None:
-        """Distances computed since then, mean over queries [q, d]; None where the library does not tell."""
+        """Distances computed since then, mean over queries [q, d]; None where nobody tells."""
         index = self._index
         if index.params.library == "hnswlib" or not len(queries):
             return None
         if index.kind.startswith("hnsw"):
             return (self._so_far() - self._before) / len(queries)
         if index.kind.startswith("ivf"):
+            if not self._all_kinds:
+                return None
             return _in_cells(index._engine, queries, nprobe or min(DEFAULT_NPROBE, index.params.nlist), mask)
         return float(index.n if mask is None else mask.sum())
 

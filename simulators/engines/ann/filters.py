@@ -37,7 +37,7 @@ class FilteredResult(NamedTuple):
     returned: npt.NDArray[np.int32]  # [q], how many of k came back
     seconds: npt.NDArray[np.float64]  # [q], wall-clock of each query alone
     plan: str  # what was carried out: pre, post or inline
-    evaluations: float | None  # distances computed, mean over queries; None where the library does not tell
+    evaluations: float | None  # distances computed, mean over queries; None where neither the library nor `count` tells
 
 
 class Plan(NamedTuple):
@@ -57,6 +57,7 @@ def search_filtered(
     plan_pre: float | None = None,
     plan_post: float | None = None,
     vectors: FloatArray | None = None,
+    count: bool = False,
     **search: Any,
 ) -> FilteredResult:
     """The k nearest of queries [q, d] among the rows where mask, bool [n], is True.
@@ -65,6 +66,7 @@ def search_filtered(
     post_cap             post: fetches at most this many
     plan_pre, plan_post  auto: thresholds of `plan_filter`
     vectors              float32 [n, d], what pre compares; needed where the index holds codes
+    count                also work out the distances that the library does not report: of inverted files and of "accepted" walks
     search               of `AnnIndex.search`: ef_search, nprobe, k_factor, stop
     Raises InvalidInput for an unknown strategy, a mask of another length, and what `AnnIndex.search` refuses.
     """
@@ -78,8 +80,8 @@ def search_filtered(
         if name == "pre":
             return _pre(index, asked, k, passing, vectors)
         if name == "post":
-            return _post(index, asked, k, passing, fetched(k, float(passing.mean()), oversample, min(post_cap, index.n)), search)
-        return _inline(index, asked, k, passing, search)
+            return _post(index, asked, k, passing, fetched(k, float(passing.mean()), oversample, min(post_cap, index.n)), search, count)
+        return _inline(index, asked, k, passing, search, count)
 
     if strategy != "auto":
         return carry_out(strategy, queries)
@@ -143,10 +145,12 @@ def _pre(index: AnnIndex, queries: FloatArray, k: int, mask: masks.BoolArray, ve
     return _result(index.named(ids), seconds, "pre", float(len(rows)))
 
 
-def _post(index: AnnIndex, queries: FloatArray, k: int, mask: masks.BoolArray, fetch: int, search: dict[str, Any]) -> FilteredResult:
+def _post(
+    index: AnnIndex, queries: FloatArray, k: int, mask: masks.BoolArray, fetch: int, search: dict[str, Any], count: bool
+) -> FilteredResult:
     unfiltered = {name: value for name, value in search.items() if name != "stop"}
     unfiltered["ef_search"] = max(fetch, search.get("ef_search") or DEFAULT_EF_SEARCH)  # a graph finds no more than it keeps
-    counted = Counter(index)
+    counted = Counter(index, all_kinds=count)
     found = index.search(queries, fetch, **unfiltered)
     evaluations = counted.of(queries, None, **unfiltered)
     started = time.perf_counter()
@@ -159,13 +163,13 @@ def _post(index: AnnIndex, queries: FloatArray, k: int, mask: masks.BoolArray, f
     return _result(ids, found.seconds + dropping, "post", evaluations)
 
 
-def _inline(index: AnnIndex, queries: FloatArray, k: int, mask: masks.BoolArray, search: dict[str, Any]) -> FilteredResult:
-    """An "accepted" walk returns all ef_search it kept: how far the last one lies tells what the walk has compared."""
+def _inline(index: AnnIndex, queries: FloatArray, k: int, mask: masks.BoolArray, search: dict[str, Any], count: bool) -> FilteredResult:
+    """To be counted, an "accepted" walk returns all ef_search it kept: how far the last one lies tells what the walk has compared."""
     accepted = search.get("stop") == "accepted" and index.kind == "hnsw"
-    wanted = max(k, search.get("ef_search") or DEFAULT_EF_SEARCH) if accepted else k
-    counted = Counter(index)
+    wanted = max(k, search.get("ef_search") or DEFAULT_EF_SEARCH) if accepted and count else k
+    counted = Counter(index, all_kinds=count)
     found = index.search(queries, wanted, mask=mask, **search)
-    evaluations = walked(index, queries, found) if accepted else counted.of(queries, mask, **search)
+    evaluations = (walked(index, queries, found) if count else None) if accepted else counted.of(queries, mask, **search)
     return _result(found.ids[:, :k], found.seconds, "inline", evaluations)
 
 

@@ -261,7 +261,7 @@ def reference_walk(query: np.ndarray, mask: Mask, ef: int) -> tuple[list[int], i
 @pytest.mark.parametrize("share", [0.5, 0.05, 0.005])
 def test_what_an_accepted_walk_compares_is_what_a_walk_by_hand_compares(share: float) -> None:
     mask = random_mask(share)
-    found = search_filtered(index(), world().queries, K, mask, strategy="inline", stop="accepted", ef_search=32)
+    found = search_filtered(index(), world().queries, K, mask, strategy="inline", stop="accepted", ef_search=32, count=True)
     kept, counts = zip(*(reference_walk(query, mask, 32) for query in world().queries), strict=True)
     assert found.evaluations == pytest.approx(np.mean(counts), rel=0.03)
     assert np.mean([set(row) == set(by_hand[:K]) for row, by_hand in zip(found.ids.tolist(), kept, strict=True)]) > 0.9
@@ -269,8 +269,9 @@ def test_what_an_accepted_walk_compares_is_what_a_walk_by_hand_compares(share: f
 
 def test_cells_are_counted_with_their_passing_rows() -> None:
     mask = random_mask(0.1)
-    whole = search_filtered(index("ivf_flat"), world().queries, K, mask, strategy="inline", nprobe=32)
-    part = search_filtered(index("ivf_flat"), world().queries, K, mask, strategy="inline", nprobe=8)
+    whole = search_filtered(index("ivf_flat"), world().queries, K, mask, strategy="inline", nprobe=32, count=True)
+    part = search_filtered(index("ivf_flat"), world().queries, K, mask, strategy="inline", nprobe=8, count=True)
     assert whole.evaluations == 32 + mask.sum() and part.evaluations is not None and 32 < part.evaluations < whole.evaluations
-    every = search_filtered(index("ivf_flat"), world().queries, K, mask, strategy="post", nprobe=32)
+    every = search_filtered(index("ivf_flat"), world().queries, K, mask, strategy="post", nprobe=32, count=True)
     assert every.evaluations == 32 + N
+    assert search_filtered(index("ivf_flat"), world().queries, K, mask, strategy="inline").evaluations is None, "only when asked for"
