@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from simulators.lab import Insight
 from simulators.vector_search._deletes_ledger import Ledger, Policy
-from simulators.vector_search._deletes_measure import Latency, Reading, SweepPoint
+from simulators.vector_search._deletes_measure import WRITE_BATCH, Latency, Reading, SweepPoint
 from simulators.vector_search._deletes_stream import HOURS, Churn
 from simulators.vector_search._deletes_views import fullest
 from simulators.vector_search._tradeoff_insights import in_bytes
@@ -33,7 +33,7 @@ def effects(
     yield from _rate(churn, policy, ledger)
     yield from _memory(policy, readings)
     yield from _erasure(ledger, readings)
-    yield from _lock(latency)
+    yield from _lock(policy, latency)
 
 
 def _tenant(churn: Churn, readings: Sequence[Reading], points: Sequence[SweepPoint]) -> Iterator[Insight]:
@@ -80,10 +80,12 @@ def _drift(readings: Sequence[Reading]) -> Iterator[Insight]:
     gaps = [(r.rebuilt_recall - r.mean_recall, r) for r in readings if r.rebuilt_recall is not None and r.imbalance is not None]
     gap, reading = max(gaps, key=lambda pair: pair[0], default=(0.0, None))
     if reading is not None and gap > LOSS:
+        now, fresh = reading.imbalance or 0.0, reading.rebuilt_imbalance or 0.0
+        uneven = f"; list imbalance {now:.2f} against {fresh:.2f}" if now > 1.1 * fresh else ""
         yield Insight(
             f"Yesterday's centroids: on day {reading.day:.1f} recall is {reading.mean_recall:.2f} and would be "
-            f"{reading.rebuilt_recall:.2f} with centroids trained on what is there now; list imbalance {reading.imbalance:.2f} against "
-            f"{reading.rebuilt_imbalance:.2f}. Retrain, do not probe more cells.",
+            f"{reading.rebuilt_recall:.2f} with centroids trained on what is there now{uneven}. More cells visited would cover it up at a "
+            "price; retraining repairs it.",
             "deep_dive",
             "centroid_drift",
         )
@@ -147,11 +149,12 @@ def _erasure(ledger: Ledger, readings: Sequence[Reading]) -> Iterator[Insight]:
     )
 
 
-def _lock(latency: Latency) -> Iterator[Insight]:
+def _lock(policy: Policy, latency: Latency) -> Iterator[Insight]:
+    why = ": a graph insert is itself several searches. " if policy.kind == "hnsw" else ". "
     if latency.inserting_ms > 1.5 * latency.still_ms:
         yield Insight(
             f"Search p99 is {latency.still_ms:.2g} ms alone and {latency.inserting_ms:.2g} ms behind a writer that holds the lock for "
-            "eight inserts: a graph insert is itself several searches. A small segment for writes takes that wait away.",
+            f"{WRITE_BATCH} inserts{why}A small segment for writes takes that wait away.",
             "architecture",
             "inserting",
         )

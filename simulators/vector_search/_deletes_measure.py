@@ -16,7 +16,7 @@ from simulators.engines.ann.index import AnnIndex, SearchResult, index_steps
 from simulators.engines.ann.truth import exact_knn, mean_interval, recall_at_k
 from simulators.lab import Context, Progress, Working
 from simulators.vector_search._deletes_ledger import Ledger, Policy
-from simulators.vector_search._deletes_stream import HOURS, IdArray, Stream
+from simulators.vector_search._deletes_stream import HOURS, IdArray, Pattern, Stream
 from simulators.vector_search._vectors import K, told
 
 TIMED = 40  # queries timed, in PASSES passes; recall is over all
@@ -35,6 +35,7 @@ class Bench:
 
     ctx: Context
     stream: Stream
+    pattern: Pattern
     policy: Policy
     ledger: Ledger
     search: dict[str, Any]  # of `AnnIndex.search`
@@ -138,8 +139,10 @@ class Oracle:
     index: AnnIndex
 
 
-def oracle_days(days: int) -> set[int]:
-    """Numbers of the days (from 0) that get an oracle: the last one and others at equal distances."""
+def oracle_days(days: int, policy: Policy) -> set[int]:
+    """Numbers of the days (from 0) that get an oracle: the last one and others at equal distances; all where a rebuild is quick."""
+    if policy.kind == "ivf_flat":
+        return set(range(days))
     return {round((i + 1) * days / ORACLES) - 1 for i in range(ORACLES)} & set(range(days)) | {days - 1}
 
 
@@ -231,11 +234,11 @@ class SweepPoint(NamedTuple):
     speed: float  # throughput against the same index before any delete
 
 
-def sweep(bench: Bench, pattern: str) -> Working[list[SweepPoint]]:
+def sweep(bench: Bench) -> Working[list[SweepPoint]]:
     """The index of the start, of which ever more is deleted and nothing inserted."""
     stream, queries = bench.stream, bench.stream.pool.queries[:SWEEP_QUERIES]
     index = copy.copy((yield from rebuilt(bench, 0)))
-    order = _leaving_order(stream, pattern, bench.ctx.rng("sweep"))
+    order = _leaving_order(stream, bench.pattern, bench.ctx.rng("sweep"))
     points: list[SweepPoint] = []
     full_speed = 0.0
     for before, share in zip((0.0, *SHARES), SHARES, strict=False):

@@ -137,9 +137,9 @@ def latency_metrics(latency: Latency) -> list[Metric]:
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
-def timeline_figure(readings: Sequence[Reading], ledger: Ledger, policy: Policy, *, in_place: bool) -> Figure:
+def timeline_figure(readings: Sequence[Reading], ledger: Ledger, policy: Policy, pattern: str) -> Figure:
     """Recall by day over the hourly tombstone share, as far as the readings go."""
-    end = readings[-1].hour
+    end, in_place = readings[-1].hour, policy.kind == "ivf_flat"
     rebuilds = [int(hour) for hour in ledger.rebuilds if hour <= end]
     days = [reading.day for reading in readings]
     oracle = [(reading.day, reading.rebuilt_recall) for reading in readings if reading.rebuilt_recall is not None]
@@ -160,9 +160,10 @@ def timeline_figure(readings: Sequence[Reading], ledger: Ledger, policy: Policy,
             colour=COMPACTIONS,
         ),
     ]
-    if not in_place:
+    if pattern == "tenant" and not in_place:
         near = [(r.day, r.near_recall) for r in readings if r.near_recall is not None]
         marked.insert(1, Series("Recall near live data", [day for day, _ in near], [recall for _, recall in near], colour=NEAR))
+    if not in_place:
         hours = range(end + 1)
         marked.append(
             Series("Tombstone share", [hour / HOURS for hour in hours], ledger.share[: end + 1].tolist(), mode="lines", colour=TOMBSTONES)
@@ -178,9 +179,9 @@ def _timeline_words(readings: Sequence[Reading], rebuilds: Sequence[int], in_pla
     low, full = worst(readings), fullest(readings)
     what = "retraining" if in_place else "compaction"
     count = f"{len(rebuilds)} {what}{'' if len(rebuilds) == 1 else 's'}" if rebuilds else f"no {what}"
-    title = f"Recall is never below {low.mean_recall:.2f}, with {count}"
+    title = f"Recall is never below {low.mean_recall:.3f}, with {count}"
     if not in_place:
-        title = f"Tombstones reach {full.tombstone_share:.0%}, recall {low.mean_recall:.2f}, with {count}"
+        title = f"Tombstones reach {full.tombstone_share:.0%}, recall falls to {low.mean_recall:.3f}, with {count}"
     summary = "; ".join(f"day {r.day:.1f}: recall {r.mean_recall:.3f}, tombstone share {r.tombstone_share:.2f}" for r in readings)
     return title, f"{summary}; {count}"
 
@@ -198,34 +199,44 @@ def imbalance_figure(readings: Sequence[Reading]) -> Figure:
     return line_figure("imbalance", title, summary, series, DAY, Axis("List imbalance", "x even lists"))
 
 
-def sweep_figures(points: Sequence[SweepPoint], policy: Policy) -> list[Figure]:
+def sweep_figures(points: Sequence[SweepPoint], policy: Policy, pattern: str) -> list[Figure]:
     """Recall and speed against the share deleted from one index, with nothing inserted."""
     shares = [point.share for point in points]
     deleted = Axis("Deleted share", percent=True, range=(-0.02, 1.0))
-    near = [(point.share, point.near_recall) for point in points if point.near_recall is not None]
     name, last = SHORT[policy.index], points[-1]
-    recall = line_figure(
-        "recall_sweep",
-        f"{name}: recall {last.recall:.2f} when {last.share:.0%} are deleted and nothing is rebuilt",
-        "; ".join(f"{p.share:.0%} deleted: recall {p.recall:.3f}" for p in points),
-        [
-            Series("All queries", shares, [point.recall for point in points], colour=RECALL),
-            Series("Nearest vector alive", [share for share, _ in near], [value for _, value in near], colour=NEAR),
-        ],
-        deleted,
-        Axis(f"Recall@{K}", "share"),
-    )
-    speed = line_figure(
-        "speed_sweep",
-        f"{name}: {last.speed:.2g} times the throughput when {last.share:.0%} are deleted",
-        "; ".join(f"{p.share:.0%} deleted: {p.speed:.2g} x" for p in points),
-        [Series(name, shares, [point.speed for point in points], colour=COMPACTIONS)],
-        deleted,
-        Axis("Throughput against no deletes", "x", "log"),
-    )
-    if policy.kind != "hnsw":
-        return [recall, speed]
-    return [with_line(figure, label="compact at", x=policy.compact_at) for figure in (recall, speed)]
+    low, slow = min(point.recall for point in points), min(point.speed for point in points)
+    recalls = [Series("All queries", shares, [point.recall for point in points], colour=RECALL)]
+    if pattern == "tenant":
+        near = [(point.share, point.near_recall) for point in points if point.near_recall is not None]
+        recalls.append(Series("Nearest vector alive", [share for share, _ in near], [value for _, value in near], colour=NEAR))
+    speeds = [Series(name, shares, [point.speed for point in points], colour=COMPACTIONS)]
+    slowest = min(0.3, 0.8 * slow)  # so that noise of a few per cent looks like noise
+    fastest = max(2.0, 1.2 * max(point.speed for point in points))
+    if policy.kind == "hnsw":
+        recalls.append(_trigger(policy, low, 1.0))
+        speeds.append(_trigger(policy, slowest, fastest))
+    return [
+        line_figure(
+            "recall_sweep",
+            f"{name}: recall {last.recall:.2f} when {last.share:.0%} are deleted and nothing is rebuilt",
+            "; ".join(f"{p.share:.0%} deleted: recall {p.recall:.3f}" for p in points),
+            recalls,
+            deleted,
+            Axis(f"Recall@{K}", "share"),
+        ),
+        line_figure(
+            "speed_sweep",
+            f"{name}: {last.speed:.2g} times the throughput when {last.share:.0%} are deleted",
+            "; ".join(f"{p.share:.0%} deleted: {p.speed:.2g} x" for p in points),
+            speeds,
+            deleted,
+            Axis("Throughput against no deletes", "x", "log", range=(slowest, fastest)),
+        ),
+    ]
+
+
+def _trigger(policy: Policy, low: float, high: float) -> Series:
+    return Series(f"Compact at {policy.compact_at:.0%}", [policy.compact_at] * 2, [low, high], mode="lines", truth=True)
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ class Deletes(Lab):
             "old_centroids",
             "Yesterday's centroids",
             "Arrivals from another mixture, cells trained on the old one: recall falls until they are retrained.",
-            {"index": "ivf_flat", "shift": 1.0, "nprobe": 4},
+            {"index": "ivf_flat", "shift": 1.0, "nprobe": 4, "n": 20_000},
         ),
     )
 
@@ -201,10 +201,10 @@ class Deletes(Lab):
         hour = readings[-1].hour
         index = yield from index_of(bench, hour, bench.ledger.worst_hours())
         latency = yield from while_inserting(bench, index, stream.queries(hour))
-        points = yield from sweep(bench, churn.pattern)
+        points = yield from sweep(bench)
         return Result(
             metrics=[*views.metrics(readings, bench.ledger), *views.latency_metrics(latency)],
-            figures=[*_figures(bench, readings), *views.sweep_figures(points, bench.policy)],
+            figures=[*_figures(bench, readings), *views.sweep_figures(points, bench.policy, churn.pattern)],
             tables=[views.days_table(readings, bench.ledger), views.sweep_table(points)],
             insights=list(insights.effects(churn, bench.policy, bench.ledger, readings, points, latency)),
             notes=tuple(_notes(params, ctx.data, pool)),
@@ -224,13 +224,13 @@ def _bench(params: Deletes.Params, ctx: Context, stream: Stream) -> Bench:
     search = {"ef_search": params.ef_search}
     if policy.kind == "ivf_flat":
         search = {"nprobe": min(params.nprobe, cells_for(len(stream.live(0))))}
-    return Bench(ctx, stream, policy, kept(stream, policy), search)
+    return Bench(ctx, stream, params.pattern, policy, kept(stream, policy), search)
 
 
 def _timeline(bench: Bench) -> Working[list[Reading]]:
     """A reading at the start and at the worst hour of every day, shown as it comes."""
     hours, readings = bench.ledger.worst_hours(), list[Reading]()
-    afresh = oracle_days(len(hours))
+    afresh = oracle_days(len(hours), bench.policy)
     oracle = Oracle(0, (yield from rebuilt(bench, 0)))
     for day, hour in enumerate([0, *hours], start=-1):
         index = oracle.index
@@ -244,9 +244,8 @@ def _timeline(bench: Bench) -> Working[list[Reading]]:
 
 
 def _figures(bench: Bench, readings: Sequence[Reading]) -> list[Figure]:
-    in_place = bench.policy.kind == "ivf_flat"
-    timeline = views.timeline_figure(readings, bench.ledger, bench.policy, in_place=in_place)
-    return [timeline, views.imbalance_figure(readings)] if in_place else [timeline]
+    timeline = views.timeline_figure(readings, bench.ledger, bench.policy, bench.pattern)
+    return [timeline, views.imbalance_figure(readings)] if bench.policy.kind == "ivf_flat" else [timeline]
 
 
 def _notes(params: Deletes.Params, data: Data | None, pool: Pool) -> Iterator[str]:

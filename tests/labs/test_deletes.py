@@ -143,7 +143,7 @@ def test_the_books_agree_with_an_index_that_is_changed_every_hour(index: str, pa
     ledger, eager = kept(made, policy), Eager(made, policy)
     assert ledger.tombstones.tolist() == eager.tombstones
     assert ledger.rebuilds.tolist() == eager.rebuilds
-    bench = Bench(context(), made, policy, ledger, {})
+    bench = Bench(context(), made, pattern, policy, ledger, {})
     hours = ledger.worst_hours()
     for hour in hours:
         lazy, real = finished(index_of(bench, hour, hours)), eager.kept[hour]
