@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from benchmarks._measure import table
 from simulators.engines.ann.data import clustered_vectors
@@ -41,12 +42,13 @@ def simulations() -> str:
     """CPU time of a simulation over that of pushing and popping as many completions, which no event simulation escapes."""
     bound = _cpu_s(_heap_alone)
     rows = []
-    for name, hedge in (
-        ("no hedging", {}),
-        ("hedge after 10 ms", {"hedge_ms": 10.0}),
-        ("and never cancel", {"hedge_ms": 10.0, "cancel": False}),
-    ):
-        seconds = _cpu_s(partial(simulate_scatter_gather, SHARDS, 2, utilisation=0.6, p50_ms=5, p99_ms=25, seed=1, **hedge))
+    policies: dict[str, dict[str, Any]] = {
+        "no hedging": {},
+        "hedge after 10 ms": {"hedge_ms": 10.0},
+        "and never cancel": {"hedge_ms": 10.0, "cancel": False},
+    }
+    for name, policy in policies.items():
+        seconds = _cpu_s(partial(simulate_scatter_gather, SHARDS, 2, utilisation=0.6, p50_ms=5, p99_ms=25, seed=1, **policy))
         rows.append((name, f"{seconds * 1e3:.0f}", f"{seconds / bound:.1f}"))
     return table((f"{REQUESTS:,} requests x {SHARDS} shards", "CPU (ms)", "Against a bare heap (x)"), rows)
 

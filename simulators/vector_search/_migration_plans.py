@@ -31,7 +31,7 @@ LABELS = {
     "dual_read_calibrated": "Dual read, z-scores",
     "align": "Aligned by Procrustes",
 }
-MODES = {"in_place": "naive", "align": "naive", "dual_read": "dual_read", "dual_read_calibrated": "dual_read_calibrated"}
+MODES = {"in_place": "naive", "align": "dual_read", "dual_read": "dual_read", "dual_read_calibrated": "dual_read_calibrated"}
 
 
 class Point(NamedTuple):
@@ -98,19 +98,25 @@ def _curve(ctx: Context, pair: Pair, plan: str, pairs: int, tenants: int) -> Wor
         return (yield from _blue_green(pair))
     if plan == "per_tenant":
         return (yield from _per_tenant(ctx, pair, tenants))
-    old, q_old = pair.old, pair.q_old
+    q_old = pair.q_old
     if plan == "align":
-        sample = ctx.rng("migration/pairs").permutation(pair.n)[:pairs]
-        turn = procrustes(old[sample], pair.new[sample])
-        old, q_old = old @ turn, q_old @ turn
+        yield Progress(0, 1, "aligning the models")
+        q_old = _turned_back(ctx, pair, pairs)
     rank = np.argsort(ctx.rng("migration/order").permutation(pair.n))
     curve = []
     for progress in PROGRESS:
         migrated = rank < round(progress * pair.n)
-        steps = mixed_steps(old, pair.new, migrated, q_old, pair.q_new, K, mode=MODES[plan])
+        steps = mixed_steps(pair.old, pair.new, migrated, q_old, pair.q_new, K, mode=MODES[plan])
         found = yield from told(steps, f"searching at {progress:.0%} migrated")
         curve.append(_point(pair, migrated, progress, found))
     return curve
+
+
+def _turned_back(ctx: Context, pair: Pair, pairs: int) -> FloatArray:
+    """New queries in the space of the old vectors: turning a query back gives the scores that turning every vector forth would."""
+    sample = ctx.rng("migration/pairs").permutation(pair.n)[:pairs]
+    turned: FloatArray = pair.q_new @ procrustes(pair.old[sample], pair.new[sample]).T
+    return turned
 
 
 def _point(pair: Pair, migrated: npt.NDArray[np.bool_], progress: float, found: SearchResult) -> Point:

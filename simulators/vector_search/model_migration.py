@@ -57,7 +57,7 @@ class ModelMigration(Lab):
     **The plans.** In place: one index, vectors overwritten one by one, new queries from the start. Blue-green: a second index, switched
     when whole. Tenant by tenant: 20 tenants of Zipf sizes, each searched apart and switched in one moment, the largest first. Dual read:
     each version asked with its own query, merged by score, or by z-score after a sample has told each version's mean and deviation.
-    Aligned: an orthogonal map, fitted to pairs (Procrustes), turns old vectors towards the new ones.
+    Aligned: an orthogonal map, fitted to pairs (Procrustes), turns new queries back into the space of the old vectors.
 
     Hours follow from the rate and the documents that change meanwhile. Memory counts vectors that stand twice; tombstones and the links
     of graphs come on top. (Trap: a pure rotation flatters alignment, because an orthogonal map undoes it exactly. Raise the cosines, or
