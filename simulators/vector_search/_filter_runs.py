@@ -128,9 +128,9 @@ class Run:
 
     @cached_property
     def _worst(self) -> tuple[float, float] | None:
-        """Mean recall of the class it serves worst, and the share that passes there."""
+        """Mean recall of the class it serves worst, and the median share that passes there."""
         known = [rows[~np.isnan(self.recall[rows])] for rows in self.by_group().values()]
-        classes = [(float(self.recall[rows].mean()), float(self.matches[rows].mean()) / self.n) for rows in known if len(rows)]
+        classes = [(float(self.recall[rows].mean()), float(np.median(self.matches[rows])) / self.n) for rows in known if len(rows)]
         return min(classes, default=None)
 
     @property
