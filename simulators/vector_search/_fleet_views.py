@@ -97,14 +97,15 @@ def quantile_interval(values: npt.NDArray[np.float64], share: float) -> tuple[fl
 def cost_figure(plan: Plan) -> Figure:
     """Dollars a month of this fleet, and of the other designs on the same catalogue with shards evenly filled."""
     costs = {name: _cost(name, plan.params) for name in DESIGNS} | {plan.design: (plan.nodes, plan.usd_a_month)}
-    labels = [facts.label for facts in DESIGNS.values()]
+    order = list(reversed(DESIGNS))  # a horizontal axis counts upwards
+    labels = [DESIGNS[design].label for design in order]
     series = [
         Series(
             name,
             labels,
-            [costs[design][1] if (design == plan.design) == chosen else None for design in DESIGNS],
+            [costs[design][1] if (design == plan.design) == chosen else None for design in order],
             colour=colour,
-            text=[f"{costs[design][0]:,} nodes" if (design == plan.design) == chosen else "" for design in DESIGNS],
+            text=[f"{costs[design][0]:,} nodes" if (design == plan.design) == chosen else "" for design in order],
         )
         for name, chosen, colour in (("This fleet", True, 1), ("Others, shards evenly filled", False, 0))
     ]
@@ -113,7 +114,7 @@ def cost_figure(plan: Plan) -> Figure:
     if cheapest != plan.design:
         title += f", {plan.usd_a_month / costs[cheapest][1]:.1f} times {DESIGNS[cheapest].label}"
     summary = "; ".join(f"{DESIGNS[name].label}: {count:,} nodes, ${price:,.0f} a month" for name, (count, price) in costs.items())
-    return bar_figure("cost", title, summary, series, Axis("Design"), Axis("Price", "$/month"), stacked=True)
+    return bar_figure("cost", title, summary, series, Axis("Design"), Axis("Price", "$/month"), stacked=True, horizontal=True)
 
 
 def _cost(design: str, params: Any) -> tuple[int, float]:
@@ -174,11 +175,13 @@ def fan_out_figure(plan: Plan, fan_out: float, report: TailReport) -> Figure:
     ]
     one, many = plan.service.slowest_of_ms(1, 0.5), plan.service.slowest_of_ms(64, 0.5)
     title = f"Waiting for 64 nodes lifts the median from {one:,.0f} to {many:,.0f} ms: a search as slow as that is rare, one of 64 is not"
+    overrun = report.p99_ms > 2 * plan.service.slowest_of_ms(FAN_OUTS[-1], 0.99)  # on a linear axis the law would lie flat
+    latency = Axis("Latency", "ms", "log" if overrun else "linear")
     summary = "; ".join(
         f"{s} nodes: median {plan.service.slowest_of_ms(s, 0.5):.0f} ms, 99th percentile {plan.service.slowest_of_ms(s, 0.99):.0f} ms"
         for s in (1, 16, 64, 256)
     )
-    return line_figure("fan_out", title, summary, laws, Axis("Nodes a query waits for", "nodes", "log"), Axis("Latency", "ms", "log"))
+    return line_figure("fan_out", title, summary, laws, Axis("Nodes a query waits for", "nodes", "log"), latency)
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------
