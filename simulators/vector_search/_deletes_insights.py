@@ -141,9 +141,11 @@ def _erasure(ledger: Ledger, readings: Sequence[Reading]) -> Iterator[Insight]:
     stayed = f"A deleted vector stayed {mean:.0f} h on average and {longest:.1f} days at most, up to {in_bytes(held)} at a time"
     if not longest:
         stayed = "Deleted vectors leave the index at once"
-    verdict = "breaks" if longest > DUTY_DAYS else "keeps"
+    verdict = f"that {'breaks' if longest > DUTY_DAYS else 'keeps'} an erasure duty of {DUTY_DAYS} days, snapshots not counted"
+    if longest <= DUTY_DAYS and ledger.still_held and not len(ledger.rebuilds):
+        verdict = f"none has left the index yet, and an erasure duty of {DUTY_DAYS} days runs out if nobody compacts"
     yield Insight(
-        f"{stayed}: that {verdict} an erasure duty of {DUTY_DAYS} days, snapshots not counted.",
+        f"{stayed}: {verdict}.",
         "evaluation",
         "erasure",
     )
