@@ -25,7 +25,7 @@ M, EF_CONSTRUCTION = 16, 64
 CELLS, MANY_CELLS, MANY_VECTORS = 128, 256, 50_000  # cells of the inverted file; more of them from so many vectors on
 PASSES = 3
 GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 0.5, 1.0)
-GRID_QUERIES = 24
+GRID_QUERIES = 40
 SLOW_QUERIES = 40  # of a walk whose cost grows as 1 / share, or that is written in numpy
 YIELD_S = 0.02
 

@@ -157,7 +157,8 @@ def _marked(figure: Figure, runs: Sequence[Run]) -> Figure:
     shares = runs[0].matches / runs[0].n
     if np.ptp(shares) == 0 and shares[0] > 0:
         with_line(figure, label=f"s = {percent(float(shares[0]))}", x=float(shares[0]))
-        figure.plot["layout"]["shapes"][-1]["label"] |= {"textangle": 0, "textposition": "start", "xanchor": "left", "yanchor": "bottom"}
+        side = "right" if shares[0] > 0.1 else "left"  # towards the middle, where there is room on a phone
+        figure.plot["layout"]["shapes"][-1]["label"] |= {"textangle": 0, "textposition": "start", "xanchor": side, "yanchor": "bottom"}
     return figure
 
 
