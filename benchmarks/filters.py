@@ -108,7 +108,7 @@ def _timed(run: Contestant) -> float:
 
 def _ours(index: AnnIndex, queries: Array, mask: Array, **settings: Any) -> tuple[Contestant, int]:
     """The search of all queries under one mask, making the library's filter of it included."""
-    width = {"nprobe": NPROBE} if index.kind.startswith("ivf") else {"ef_search": EF}
+    width: dict[str, Any] = {"nprobe": NPROBE} if index.kind.startswith("ivf") else {"ef_search": EF}
 
     def run() -> None:
         search_filtered(index, queries, K, mask, strategy="inline", **width, **settings)
