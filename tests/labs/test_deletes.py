@@ -389,9 +389,10 @@ def test_presets_show_what_they_promise(seed: int) -> None:
     tenant = run(seed, **preset("big_tenant"))
     assert "tenant" in effects(tenant)
     assert value(tenant, "recall_near_live") - value(tenant, "recall_min") > 0.1
-    centroids = run(seed, **preset("old_centroids"))
+    drifting = preset("old_centroids") | {"n": 5000}
+    centroids = run(seed, **drifting)
     assert "centroid_drift" in effects(centroids)
-    assert value(run(seed, **preset("old_centroids"), rebuild_every_h=24), "recall_min") > value(centroids, "recall_min") + 0.05
+    assert value(run(seed, **drifting, rebuild_every_h=24), "recall_min") > value(centroids, "recall_min") + 0.05
     erasure = run(seed, **preset("erasure"))
     assert value(erasure, "longest_held_days") > 7 and "erasure" in effects(erasure)
 
