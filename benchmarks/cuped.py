@@ -21,7 +21,7 @@ from statsmodels.stats.weightstats import ttest_ind
 from simulators.engines.experiment.stats import Comparison, Moments, MomentTable, compare
 
 Columns = dict[str, NDArray[np.generic]]
-REPEATS = 3
+REPEATS = 5
 
 
 def make(rows: int) -> Columns:
@@ -59,13 +59,16 @@ def read_once(columns: Columns) -> float:
     return float(sum(column.sum() for column in columns.values()))
 
 
-def best_s(work: Callable[[Columns], object], columns: Columns) -> float:
-    def once() -> float:
+def best_s(routes: dict[str, Callable[[Columns], object]], columns: Columns) -> dict[str, float]:
+    """The quickest of each route's repeats, taken in turn: what disturbs the machine only adds time, and to all alike."""
+
+    def once(work: Callable[[Columns], object]) -> float:
         start = time.perf_counter()
         work(columns)
         return time.perf_counter() - start
 
-    return min(once() for _ in range(REPEATS))
+    rounds = [{name: once(work) for name, work in routes.items()} for _ in range(REPEATS)]
+    return {name: min(found[name] for found in rounds) for name in routes}
 
 
 def peak_mb(work: Callable[[Columns], object], columns: Columns) -> float:
@@ -86,7 +89,7 @@ def main() -> None:
         "statsmodels OLS with covariate": statsmodels_ols,
         "numpy sum of the same bytes (floor)": read_once,
     }
-    seconds = {name: best_s(work, columns) for name, work in routes.items()}
+    seconds = best_s(routes, columns)
     own = seconds["ours, MomentTable by arm"]
     print(f"CUPED on {rows:,} users, best of {REPEATS}, one process\n")
     print("| route | time (s) | time / ours | memory above the input (MiB) |\n|---|---|---|---|")

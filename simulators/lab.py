@@ -343,6 +343,10 @@ class Lab:
     sources: ClassVar[tuple[str, ...]] = ()  # "Malkov & Yashunin 2018, arXiv 1603.09320"
     map_axes: ClassVar[tuple[str, str] | None] = None  # quantities the trade-off map opens with (x, y): keys up to the "@"
 
+    @classmethod
+    def warm_up(cls) -> None:
+        """Called once when a worker starts: compile or load here what would make somebody's first run slow."""
+
     def run(self, params: Any, ctx: Context) -> Steps:
         """Yield Progress or Frame every 15 to 50 ms of work and return the Result.
 

@@ -39,8 +39,9 @@ FAILED = "The lab stopped with an error of its own. It has been logged; run it a
 
 @worker_process_init.connect
 def warm_up(**_: Any) -> None:
-    """Imports every lab before the first run needs one."""
-    labs()
+    """Imports every lab, and lets it compile what it must, before the first run needs one."""
+    for lab in labs().values():
+        lab.warm_up()
 
 
 @cache

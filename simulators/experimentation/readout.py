@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulators.engines.experiment.stats import kernel
 from simulators.experimentation._readout_data import SPEC
 from simulators.experimentation._readout_own import run_own
 from simulators.experimentation._readout_params import ReadoutParams
@@ -83,6 +84,10 @@ class ReadoutLab(Lab):
             {"lift": 8.0, "lift_kind": "amount", "winsorise": "0.99", "users": 1_000_000},
         ),
     )
+
+    @classmethod
+    def warm_up(cls) -> None:
+        kernel.warm_up()
 
     def run(self, params: ReadoutParams, ctx: Context) -> Steps:
         if ctx.data is not None:

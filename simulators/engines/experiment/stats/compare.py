@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from simulators.engines.experiment.stats.kernel import Floats
 from simulators.engines.experiment.stats.linear import Adjusted, Form, Undefined, adjusted_arm, linear_form, pooled_theta
-from simulators.engines.experiment.stats.moments import Floats, Moments
+from simulators.engines.experiment.stats.moments import Moments
 from simulators.errors import InvalidInput
 
 Difference = Literal["absolute", "relative", "relative_fixed"]

@@ -13,26 +13,25 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulators.engines.experiment.stats.kernel import Floats, picked_sums
 from simulators.engines.experiment.stats.moments import (
-    BLOCK_ROWS,
-    Floats,
     Kind,
     Moments,
+    block_columns,
     blocks,
     centred_sums,
     column_kinds,
     empty,
     equal_lengths,
-    gram,
     merge_centred,
     number_columns,
     refuse_not_finite,
-    shifted_block,
+    typical_values,
 )
 from simulators.errors import InvalidInput
 
 Cell = tuple[Any, ...]
-_FEW_CELLS = 4  # up to here picking the rows of each cell is quicker than sorting the block
+_FEW_CELLS = 8  # up to here a pass for each cell is quicker than sorting the block
 
 
 class CellSums(NamedTuple):
@@ -68,18 +67,13 @@ class MomentTable:
         Raises InvalidInput for a missing key, unequal lengths, other metrics than before, or a value that is not finite.
         """
         keys, metrics = self._split(columns)
-        longest = min(BLOCK_ROWS, max(map(len, keys.values()), default=0))
-        block, scratch = np.empty((2, len(metrics), longest))  # reused: fresh memory for every block would double the time
         for rows in blocks(keys | metrics):
             codes, present = _cell_codes([array[rows] for array in keys.values()])
+            block = block_columns(metrics, rows)
             with np.errstate(invalid="ignore"):  # infinite values are refused below, by name
-                shifted, shift = shifted_block(block, [array[rows] for array in metrics.values()])
-                sums = (
-                    _few_cells(shifted, scratch, codes, len(present))
-                    if len(present) <= _FEW_CELLS
-                    else _many_cells(shifted, codes, len(present))
-                )
-                self._add(present, sums, shift)
+                shift = typical_values(block, np.ones(len(codes), dtype=bool))
+                add_up = _few_cells if len(present) <= _FEW_CELLS else _many_cells
+                self._add(present, add_up(block, shift, codes, len(present)), shift)
         refuse_not_finite(self.total())
         return self
 
@@ -156,30 +150,15 @@ def _factorised(key: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
     return values, codes
 
 
-def _few_cells(block: Floats, scratch: Floats, codes: NDArray[Any], cells: int) -> CellSums:
-    """Picks the rows of each cell but the last, which is what remains of the whole."""
-    whole, parts = _sums(block), [_sums(_picked(block, scratch, codes == cell)) for cell in range(cells - 1)]
-    rest = tuple(total - sum(part) for total, *part in zip(whole, *parts, strict=True))
-    # What is left after subtracting keeps its digits only if it is not a tiny part of the whole (one arm with a huge outlier).
-    safe = bool((np.diag(rest[2]) >= 1e-3 * np.diag(whole[2])).all()) if cells > 1 else True
-    last = rest if safe else _sums(_picked(block, scratch, codes == cells - 1))
-    return CellSums(*(np.stack(values) for values in zip(*parts, last, strict=True)))
+def _few_cells(columns: list[Floats], shift: Floats, codes: NDArray[Any], cells: int) -> CellSums:
+    """One pass over the block for each cell; the block stays in cache."""
+    sums = [picked_sums(columns, shift, codes == cell) for cell in range(cells)]
+    return CellSums(*(np.stack([np.asarray(part) for part in parts]) for parts in zip(*sums, strict=True)))
 
 
-def _picked(block: Floats, scratch: Floats, mask: NDArray[np.bool_]) -> Floats:
-    at = np.flatnonzero(mask)
-    picked = scratch[:, : len(at)]
-    for row, source in zip(picked, block, strict=True):
-        np.take(source, at, out=row, mode="clip")  # the other modes copy through a buffer
-    return picked
-
-
-def _sums(block: Floats) -> tuple[Floats, Floats, Floats]:
-    return np.asarray(float(block.shape[1])), block.sum(axis=1), gram(block)
-
-
-def _many_cells(block: Floats, codes: NDArray[Any], cells: int) -> CellSums:
+def _many_cells(columns: list[Floats], shift: Floats, codes: NDArray[Any], cells: int) -> CellSums:
     """Rows sorted by cell, then summed run by run."""
+    block = np.stack(columns) - shift[:, None]
     order = np.argsort(codes.astype(np.uint16 if cells <= 2**16 else np.int64), kind="stable")
     ordered = block[:, order]
     starts = np.searchsorted(codes[order], np.arange(cells))

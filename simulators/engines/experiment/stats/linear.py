@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulators.engines.experiment.stats.moments import Floats, Moments
+from simulators.engines.experiment.stats.kernel import Floats
+from simulators.engines.experiment.stats.moments import Moments
 
 
 class Undefined(Exception):

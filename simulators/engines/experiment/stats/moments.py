@@ -14,9 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulators.engines.experiment.stats.kernel import Floats, picked_sums
 from simulators.errors import InvalidInput
 
-Floats = NDArray[np.float64]
 Kind = Literal["mean", "proportion"]  # a proportion is a column of 0 and 1: its variance is p(1 - p)
 BLOCK_ROWS = 262_144  # 2 MB a column: shorter blocks spend more on their bookkeeping, longer ones leave the cache
 _SHIFT_SAMPLE = 33  # the upper median of so many values is one of them, so a constant column is centred to exact zeros
@@ -74,12 +74,13 @@ class Moments:
         arrays = number_columns(columns)
         names, kinds = tuple(arrays), column_kinds(arrays)
         merged = empty(names, kinds)
-        buffer = np.empty((len(arrays), min(BLOCK_ROWS, len(next(iter(arrays.values()), ())))))
         for rows in blocks(arrays):
-            picked = None if where is None else np.flatnonzero(where[rows])
+            block = block_columns(arrays, rows)
+            picked = np.ones(len(block[0]), dtype=bool) if where is None else where[rows]
             with np.errstate(invalid="ignore"):  # infinite values are refused below, by name
-                block, shift = shifted_block(buffer, [array[rows] if picked is None else array[rows][picked] for array in arrays.values()])
-                merged += cls(names, block.shape[1], block.sum(axis=1), gram(block), kinds, shift=shift)
+                shift = typical_values(block, picked)
+                n, sums, cross = picked_sums(block, shift, picked)
+                merged += cls(names, int(n), sums, cross, kinds, shift=shift)
         refuse_not_finite(merged)
         return merged
 
@@ -150,28 +151,17 @@ def merge_centred(
     return n, np.where((n_b > 0)[..., None], mean, mean_a), centred_a + centred_b + spread
 
 
-def shifted_block(buffer: Floats, arrays: Sequence[NDArray[Any]]) -> tuple[Floats, Floats]:
-    """The arrays, each less a typical value of its own, as rows in `buffer`; and those values (k,)."""
-    block, shift = buffer[:, : len(arrays[0])], np.zeros(len(arrays))
-    for i, array in enumerate(arrays):
-        shift[i] = _typical(array)
-        np.subtract(array, shift[i], out=block[i])
-    return block, shift
+def typical_values(columns: Sequence[Floats], picked: NDArray[np.bool_]) -> Floats:
+    """(k,) of each column the median of a few picked values, so that one outlier does not set the shift.
 
-
-def gram(block: Floats) -> Floats:
-    """block @ block.T, dot by dot: BLAS has no quick path for a few very long rows times themselves."""
-    product = np.empty((len(block), len(block)))
-    for i, row in enumerate(block):
-        for j in range(i, len(block)):
-            product[i, j] = product[j, i] = row @ block[j]
-    return product
-
-
-def _typical(array: NDArray[Any]) -> float:
-    """The median of a few values, so that one outlier does not set it."""
-    sample = np.sort(array[:: -(-len(array) // _SHIFT_SAMPLE) or 1])
-    return float(sample[len(sample) // 2]) if len(sample) else 0.0
+    A column that is constant over the picked rows is centred to exact zeros.
+    """
+    at = np.arange(0, len(picked), -(-len(picked) // (_SHIFT_SAMPLE * 8)) or 1)
+    at = at[picked[at]]
+    if not len(at):
+        at = np.flatnonzero(picked)
+    at = at[:: -(-len(at) // _SHIFT_SAMPLE) or 1]
+    return np.array([np.sort(column[at])[len(at) // 2] if len(at) else 0.0 for column in columns])
 
 
 # --- columns -----------------------------------------------------------------------------------------------------------
@@ -191,6 +181,11 @@ def equal_lengths(arrays: Mapping[str, NDArray[Any]]) -> None:
     lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         raise InvalidInput(f"Columns have unequal lengths: {', '.join(f'{name} {length}' for name, length in lengths.items())}.")
+
+
+def block_columns(arrays: Mapping[str, NDArray[Any]], rows: slice) -> list[Floats]:
+    """One block of each column as contiguous floats; a view where the column is that already."""
+    return [np.ascontiguousarray(array[rows], dtype=np.float64) for array in arrays.values()]
 
 
 def blocks(arrays: Mapping[str, NDArray[Any]]) -> Iterator[slice]:
