@@ -60,12 +60,12 @@ def search_filtered(
     count: bool = False,
     **search: Any,
 ) -> FilteredResult:
-    """The k nearest of queries [q, d] among the rows where mask, bool [n], is True.
+    """The k nearest of queries [q, d] among the rows where mask, bool [rows] along `AnnIndex.row_ids`, is True.
 
     oversample           post: fetches k x this / share
     post_cap             post: fetches at most this many
     plan_pre, plan_post  auto: thresholds of `plan_filter`
-    vectors              float32 [n, d], what pre compares; needed where the index holds codes
+    vectors              float32 [rows, d], what pre compares; needed where the index holds codes
     count                also work out the distances that the library does not report: of inverted files and of "accepted" walks
     search               of `AnnIndex.search`: ef_search, nprobe, k_factor, stop
     Raises InvalidInput for an unknown strategy, a mask of another length, and what `AnnIndex.search` refuses.
@@ -74,13 +74,14 @@ def search_filtered(
         raise InvalidInput(f"strategy {strategy!r} was given; expected one of {', '.join(STRATEGIES)}", field="strategy")
     if oversample < 1 or post_cap < 1:
         raise InvalidInput(f"oversample {oversample:g} and post_cap {post_cap} were given; expected at least 1", field="oversample")
-    passing = masks.checked_mask(mask, index.n)
+    passing = index.passing_rows(mask)
 
     def carry_out(name: str, asked: FloatArray) -> FilteredResult:
         if name == "pre":
             return _pre(index, asked, k, passing, vectors)
         if name == "post":
-            return _post(index, asked, k, passing, fetched(k, float(passing.mean()), oversample, min(post_cap, index.n)), search, count)
+            fetch = fetched(k, float(passing.mean()), oversample, min(post_cap, len(passing)))
+            return _post(index, asked, k, passing, fetch, search, count)
         return _inline(index, asked, k, passing, search, count)
 
     if strategy != "auto":
@@ -131,8 +132,8 @@ def estimated_share(mask: masks.BoolArray, *, rows: int = SAMPLED_ROWS) -> float
 
 def _pre(index: AnnIndex, queries: FloatArray, k: int, mask: masks.BoolArray, vectors: FloatArray | None) -> FilteredResult:
     base = index.vectors() if vectors is None else np.ascontiguousarray(vectors, dtype=np.float32)
-    if base.shape != (index.n, index.dim):
-        raise InvalidInput(f"vectors have the shape {base.shape}, the index holds {(index.n, index.dim)}", field="vectors")
+    if base.shape != (len(mask), index.dim):
+        raise InvalidInput(f"vectors have the shape {base.shape}, expected {(len(mask), index.dim)}: one a row", field="vectors")
     if index.metric == "cosine":
         base, queries = unit_length(base), unit_length(queries)
     queries, rows = np.ascontiguousarray(queries, dtype=np.float32), np.flatnonzero(mask)

@@ -142,6 +142,10 @@ class AnnIndex(Updatable):
 
     def vectors(self) -> FloatArray:
         """The vectors [n, d] as they are compared, by row; InvalidInput for an index that holds codes."""
+        if self.n < len(self.row_ids) and (self.kind == "ivf_flat" or self.params.library == "hnswlib"):
+            raise InvalidInput(
+                f"{self.kind} no longer holds the vectors of deleted rows; expected a compacted index, or the vectors beside it"
+            )
         return masks.whole_vectors(self._engine, self.kind, self.params)
 
     def save(self, path: str | Path) -> None:
@@ -214,14 +218,19 @@ class AnnIndex(Updatable):
         for i in range(len(queries)):
             yield partial(ask, 1, pointer(queries[i : i + 1]), k, pointer(scores[i : i + 1]), pointer(ids[i : i + 1]), params)
 
+    def passing_rows(self, mask: npt.ArrayLike) -> masks.BoolArray:
+        """The mask, bool [rows], without tombstones. Raises InvalidInput for another length."""
+        wanted = masks.checked_mask(mask, self.n if self._ids is None else len(self._ids))
+        return wanted & (self.row_ids >= 0) if self.tombstones else wanted
+
     def _passing(self, mask: npt.ArrayLike | None) -> masks.BoolArray | None:
         """The rows that may be returned, tombstones left out; None: all. hnswlib knows its own tombstones."""
-        rows = self.n if self._ids is None else len(self._ids)
-        wanted = None if mask is None else masks.checked_mask(mask, rows)
-        if not self.tombstones or (wanted is None and self.params.library == "hnswlib"):
-            return wanted
+        if mask is not None:
+            return self.passing_rows(mask)
+        if not self.tombstones or self.params.library == "hnswlib":
+            return None
         live: masks.BoolArray = self.row_ids >= 0
-        return live if wanted is None else wanted & live
+        return live
 
 
 def load_index(path: str | Path) -> AnnIndex:

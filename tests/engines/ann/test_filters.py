@@ -188,6 +188,23 @@ def test_ids_of_the_caller_come_back() -> None:
         assert (found == np.where(expected < 0, -1, own[expected])).all()
 
 
+@pytest.mark.parametrize("kind", ["flat", "ivf_flat", "hnsw"])
+def test_deleted_rows_pass_no_filter(kind: str) -> None:
+    changed = build_index(world().base, kind, nlist=32)
+    gone = np.unique(exact_knn(world().base, world().queries, 1).ids)
+    changed.delete(gone)
+    everything = np.ones(len(changed.row_ids), dtype=np.bool_)
+    for strategy in ("post", "inline", "auto"):
+        found = search_filtered(changed, world().queries, K, everything, strategy=strategy)
+        assert not np.isin(found.ids, gone).any() and (found.returned == K).mean() > 0.9
+    if kind == "ivf_flat":
+        with pytest.raises(InvalidInput, match="expected a compacted index, or the vectors beside it"):
+            search_filtered(changed, world().queries, K, everything, strategy="pre")
+    else:
+        found = search_filtered(changed, world().queries, K, everything, strategy="pre")
+        assert not np.isin(found.ids, gone).any() and (found.returned == K).all()
+
+
 def test_post_filtering_fetches_by_the_share_up_to_its_cap() -> None:
     assert fetched(10, 0.1, 3, 2000) == 300 and fetched(10, 0.001, 3, 2000) == 2000 and fetched(10, 0, 3, 500) == 500
     assert fetched(10, 1, 1, 2000) == 10
