@@ -182,7 +182,7 @@ def _timeline_words(readings: Sequence[Reading], rebuilds: Sequence[int], in_pla
     count = f"{len(rebuilds)} {what}{'' if len(rebuilds) == 1 else 's'}" if rebuilds else f"no {what}"
     title = f"Recall is never below {low.mean_recall:.3f}, with {count}"
     if not in_place:
-        title = f"Tombstones reach {full.tombstone_share:.0%}, recall falls to {low.mean_recall:.3f}, with {count}"
+        title = f"Tombstones reach {full.tombstone_share:.0%}, lowest recall {low.mean_recall:.3f}, with {count}"
     summary = "; ".join(f"day {r.day:.1f}: recall {r.mean_recall:.3f}, tombstone share {r.tombstone_share:.2f}" for r in readings)
     return title, f"{summary}; {count}"
 
@@ -226,7 +226,7 @@ def sweep_figures(points: Sequence[SweepPoint], policy: Policy, pattern: str) ->
         ),
         line_figure(
             "speed_sweep",
-            f"{name}: {last.speed:.2g} times the throughput when {last.share:.0%} are deleted",
+            f"{name}: throughput x {last.speed:.2f} when {last.share:.0%} are deleted",
             "; ".join(f"{p.share:.0%} deleted: {p.speed:.2g} x" for p in points),
             speeds,
             deleted,
