@@ -25,7 +25,7 @@ for _ in range({WRITES}):
 
 
 def settings_environment(var: Path) -> dict[str, str]:
-    return site_environment(var, 0, DJANGO_SETTINGS_MODULE="mlsd_app.settings")
+    return site_environment(var, 8045, DJANGO_SETTINGS_MODULE="mlsd_app.settings")
 
 
 def ask(var: Path, code: str) -> str:
