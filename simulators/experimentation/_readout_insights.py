@@ -11,6 +11,7 @@ from simulators.experimentation._readout_report import POST_PERIOD, effect_text,
 from simulators.lab import Insight
 
 MOVED_P = 0.001
+EXAGGERATED = 2.0
 WORTHWHILE = 0.98  # share of variance left above which the history is not worth its pipeline
 
 
@@ -20,6 +21,7 @@ def insights(readout: Readout, *, acknowledged: bool) -> list[Insight]:
     for reading in readout.readings:
         if not hidden:
             made.append(Insight(verdict(readout, reading), "evaluation", "verdict"))
+            made.extend(_misled(readout, reading))
         for find in (_undefined, _cuped, _could_save, _several, _moved_covariate, _naive_ratio, _relative, _power):
             made.extend(find(readout, reading))
     return made
@@ -36,6 +38,27 @@ def verdict(readout: Readout, reading: ArmReading) -> str:
     advice = "ship if more is better" if head.estimate > 0 else "do not ship if more is better"
     side = "" if alternative == "two-sided" else f" (one-sided, {alternative})"
     return f"{reading.arm} is {'higher' if direction == 'better' else 'lower'} than {readout.control}: {found}{side}; {advice}."
+
+
+def _misled(readout: Readout, reading: ArmReading) -> Iterator[Insight]:
+    """Errors of sign and size among significant results (Gelman & Carlin 2014, Beyond power calculations)."""
+    head, truth = reading.headline, readout.true_effect
+    if not truth or reading.chosen == POST_PERIOD or head.estimate is None:
+        return
+    if head.p_value is None or head.p_value >= readout.question.alpha:
+        return
+    if head.estimate * truth < 0:
+        error = "has the wrong sign"
+    elif abs(head.estimate) > EXAGGERATED * abs(truth):
+        error = f"is {head.estimate / truth:.1f} times too large"
+    else:
+        return
+    yield Insight(
+        f"The true effect is {effect_text(readout, truth)}, so this significant result {error}. Tests with little power win like that: "
+        "size the test before you read it.",
+        "evaluation",
+        "misled",
+    )
 
 
 def _srm(readout: Readout) -> Iterator[Insight]:

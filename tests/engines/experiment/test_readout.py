@@ -248,6 +248,20 @@ def test_own_file_with_three_arms_compares_each_with_the_control(tmp_path):
     assert found["variance_left@Mens E-Mail"].value == pytest.approx(4 / 13, abs=0.05)
 
 
+def test_a_significant_result_far_from_the_truth_is_called_misleading():
+    """With 7 % power a win is an accident; with ample power it is not. Said exactly when sign or size is wrong."""
+    said = 0
+    for seed in range(8):
+        result = run_lab(ReadoutLab, {}, context(seed))
+        found = {metric.key: metric for metric in result.metrics}
+        effect, p_value = found["effect"].value, found["p_value"].value
+        wrong = p_value < 0.05 and (effect < 0 or effect > 2 * 2.0)
+        assert ("misled" in {insight.effect for insight in result.insights}) == wrong
+        said += wrong
+    assert said, "no seed shows the error this test is about"
+    assert "misled" not in effects({"metric": "clicks_per_view", "lift": 5, "users": 1_000_000})
+
+
 def test_red_sample_ratio_hides_the_verdict_until_it_is_accepted(tmp_path):
     rows = synthetic_rows(("a", "b")).splitlines()
     kept = [row for i, row in enumerate(rows) if ",b," not in row or i % 5]
