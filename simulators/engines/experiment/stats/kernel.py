@@ -7,12 +7,12 @@ these are noticed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -31,15 +31,21 @@ def _pair_sums(a: Any, b: Any, shift_a: float, shift_b: float, picked: Any, out:
     out[0], out[1], out[2], out[3], out[4] = sum_a, sum_b, sum_aa, sum_ab, sum_bb
 
 
-_compiled = njit(_pair_sums, fastmath={"reassoc", "contract", "nsz"}, cache=True, nogil=True)
+@cache
+def _compiled() -> Callable[..., None]:
+    """numba is imported here, because a process that only shows pages never needs it."""
+    from numba import njit
+
+    made: Callable[..., None] = njit(_pair_sums, fastmath={"reassoc", "contract", "nsz"}, cache=True, nogil=True)
+    return made
 
 
 def picked_sums(columns: Sequence[Floats], shift: Floats, picked: NDArray[np.bool_]) -> tuple[float, Floats, Floats]:
     """Count, sums (k,) and products (k, k) of k columns (m,) about `shift` (k,), over the rows that `picked` (m,) names."""
-    k = len(columns)
+    k, add_up = len(columns), _compiled()
     sums, cross, out = np.zeros(k), np.zeros((k, k)), np.zeros(5)
     for i, j in combinations(range(k), 2) if k > 1 else [(0, 0)] * k:
-        _compiled(columns[i], columns[j], shift[i], shift[j], picked, out)
+        add_up(columns[i], columns[j], shift[i], shift[j], picked, out)
         sums[[i, j]] = out[0:2]
         cross[i, i], cross[j, j] = out[2], out[4]
         cross[i, j] = cross[j, i] = out[3]
