@@ -24,6 +24,7 @@ from simulators.vector_search._designs import (
     search_pass,
     sweep,
 )
+from simulators.vector_search._tradeoff_challenge import TIGHT_BUDGET
 from simulators.vector_search._vectors import OWN_VECTORS, K, World, own_world, synthetic_world
 
 IVF = ("ivf_flat", "ivf_sq8", "ivf_pq", "ivf_pq_refine", "ivf_rabitq", "ivf_rabitq_refine")
@@ -70,6 +71,7 @@ class IndexTradeoffs(Lab):
     )
     map_axes = ("recall", "qps")
     data = OWN_VECTORS
+    challenges = (TIGHT_BUDGET,)
 
     class Params(LabParams):
         kind: tuple[Kind, ...] = param(

@@ -16,7 +16,7 @@ from simulators.lab import Context, Data, DataFile, Frame, Progress
 from simulators.params import parse_params
 
 SEEDS = (1, 2, 3)
-DATA = Path(os.environ.get("LOOP45_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
+DATA = Path(os.environ.get("LOOP45_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 
 
 def context(seed=1, data=None, assets=None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -275,3 +276,27 @@ def test_insights_name_what_the_run_shows(seed: int) -> None:
     assert value(usual, "memory_share@hnsw") > 1.3 and value(usual, "memory_share@ivf_sq8") < 0.35
     assert 1 < value(usual, "speedup@hnsw") < 15, "at this size a graph is only a few times faster than exact search"
     assert value(usual, "build_s@hnsw") > 4 * value(usual, "build_s@ivf_sq8")
+
+
+# --- the challenge ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", (1, 2, 3))
+def test_the_challenge_is_neither_given_away_nor_impossible(seed: int) -> None:
+    (challenge,) = LAB.challenges
+
+    def missed(design: Mapping[str, Any]) -> set[str]:
+        """Kinds of the assertions that the design misses."""
+        assert set(design) <= set(challenge.design)
+        (kind,) = design["kind"]
+        result = run_lab(LAB, {**challenge.world, **design}, Context(seed=seed, assets=CachedAssets(None)))
+        got = [(item, value(result, f"{item.metric}@{kind}")) for item in challenge.assertions]
+        return {item.kind for item, found in got if (found < item.target if item.op == ">=" else found > item.target)}
+
+    assert missed(challenge.reference) == set() and missed(challenge.alternative) == set()
+    assert challenge.reference["kind"] != challenge.alternative["kind"]
+    assert missed(challenge.naive) == {"target"}
+    assert "ceiling" in missed({"kind": ("hnsw",)}), "the usual answer does not fit"
+    if seed == 1:
+        assert missed(challenge.maxed) == {"target", "ceiling"}, "everything at maximum is slow and large"
