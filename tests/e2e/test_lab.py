@@ -321,6 +321,19 @@ def test_bad_vectors_are_refused_with_the_row(page: Page, upload: Callable[[str,
     expect(page.locator("[data-own-data] .lab-dataset", has_text="broken.npy")).to_have_count(0)
 
 
+def test_a_file_over_the_limit_is_refused_before_it_is_sent(page: Page, tmp_path: Path) -> None:
+    large = tmp_path / "base.fvecs"
+    with large.open("wb") as file:
+        file.truncate(2 * 2**30)
+    open_and_wait(page, QUICK)
+    page.locator(".lab-upload > summary").click()
+    page.locator(".lab-upload input[type=file]").first.set_input_files(large)
+    page.get_by_role("button", name="Upload and check").click()
+    expect(page.locator("[data-own-data] [data-part=words]")).to_have_text(
+        "base.fvecs has 2,048 MB; at most 512 MB are accepted. Nothing was sent."
+    )
+
+
 def test_the_columns_of_a_table_are_offered_and_those_of_the_same_name_chosen(page: Page) -> None:
     open_and_wait(page, READOUT)
     page.locator(".lab-upload > summary").click()

@@ -49,6 +49,8 @@ export class DataPanel {
 
   #upload(event) {
     event.preventDefault();
+    const tooLarge = this.#tooLarge();
+    if (tooLarge) return this.#say(tooLarge);
     const request = new XMLHttpRequest(); // fetch cannot tell how much of a body has been sent
     request.open("POST", this.dataUrl);
     request.setRequestHeader("X-CSRFToken", csrfToken());
@@ -60,6 +62,16 @@ export class DataPanel {
     this.bar.removeAttribute("value");
     this.#busy(true);
     request.send(new FormData(this.form));
+  }
+
+  /** A sentence about the first file over its limit, "" when all fit. The server checks as well; this spares the hour of sending. */
+  #tooLarge() {
+    for (const input of this.form.querySelectorAll("input[type=file]")) {
+      const [file] = input.files;
+      const limit = Number(input.dataset.maxBytes);
+      if (file && file.size > limit) return `${file.name} has ${inMb(file.size)} MB; at most ${inMb(limit)} MB are accepted. Nothing was sent.`;
+    }
+    return "";
   }
 
   #progress(loaded, total) {
@@ -105,6 +117,10 @@ export class DataPanel {
   #say(words) {
     this.words.textContent = words;
   }
+}
+
+function inMb(bytes) {
+  return Math.ceil(bytes / MB).toLocaleString("en");
 }
 
 function detailOf(request) {
