@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast
@@ -236,13 +237,41 @@ class Data:
 # --- the context a run gets ------------------------------------------------------------------------------------------
 
 
-class Context:
-    """What a run may use of its surroundings: a seed, a cache of slow things, the user's data."""
+class KeySpace(NamedTuple):
+    """A part of a real key-value server that belongs to one run.
 
-    def __init__(self, *, seed: int, assets: AssetStore, data: Data | None = None) -> None:
+    client  speaks redis-py's commands and answers in bytes: get, mget, set, hset, hmget, pipeline, expire, memory_usage, ...
+    prefix  starts every key the run writes; what is left under it when the run ends is deleted
+    keep_s  the time to live every key is to get, so that nothing stays when a worker dies
+    """
+
+    client: Any
+    prefix: str
+    keep_s: int = 600
+
+
+class Context:
+    """What a run may use of its surroundings: a seed, a cache of slow things, the user's data, a key-value server."""
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        assets: AssetStore,
+        data: Data | None = None,
+        key_space: Callable[[], AbstractContextManager[KeySpace | None]] = nullcontext,
+    ) -> None:
         self.seed = seed
         self.data = data
         self._assets = assets
+        self._key_space = key_space
+
+    def key_space(self) -> AbstractContextManager[KeySpace | None]:
+        """Keys of this run's own on the server the site runs on; None where there is none or it does not answer.
+
+        with ctx.key_space() as space: ...
+        """
+        return self._key_space()
 
     def rng(self, purpose: str) -> np.random.Generator:
         """An independent stream a purpose: moving one knob leaves the draws of the others alone."""

@@ -5,12 +5,15 @@ run:<id>:cancel   somebody asked the run to stop
 run:<id>:alive    lease of the worker that runs it; gone = the worker is gone
 run:<id>:watched  lease of whoever looks at it; gone = nobody does
 slot:<user>:<s>   newest run of one browser tab
+lab:<id>:...      what a lab itself keeps in Redis while it runs
 """
 
 from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,6 +23,7 @@ import redis.asyncio
 from django.conf import settings
 
 from mlsd_app.core.presence import presence_key
+from simulators.lab import KeySpace
 
 MAX_EVENTS = 1000
 KEEP_S = 900
@@ -95,3 +99,32 @@ def admission(client: redis.Redis, *, queue: str, user_id: int, minute: int) -> 
     pipe.expire(f"starts:{user_id}:{minute}", 120)
     worker, waiting, starts, _ = pipe.execute()
     return Admission(bool(worker), int(waiting), int(starts))
+
+
+@contextmanager
+def key_space(run_id: UUID | str) -> Iterator[KeySpace | None]:
+    """Keys of the run's own, gone when it ends; None when Redis does not answer."""
+    with redis.Redis.from_url(settings.REDIS_URL, socket_connect_timeout=1, socket_timeout=5) as client:
+        if not _answers(client):
+            yield None
+            return
+        space = KeySpace(client, f"lab:{run_id}:")
+        try:
+            yield space
+        finally:
+            with suppress(redis.RedisError):  # what cannot be deleted now expires
+                _delete_all(space)
+
+
+def _answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+
+
+def _delete_all(space: KeySpace) -> None:
+    pipe = space.client.pipeline(transaction=False)
+    for key in space.client.scan_iter(match=f"{space.prefix}*", count=5000):
+        pipe.unlink(key)
+    pipe.execute()

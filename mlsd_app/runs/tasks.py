@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import redis
@@ -34,6 +34,7 @@ from simulators.registry import get_lab, labs
 logger = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 0.05
 UNWATCHED_S = 3.0  # how long nobody may watch; a Redis that restarts takes the lease with it until the watcher renews it
+NO_REDIS = "Redis stopped answering while the lab was using it. Run it again in a moment."
 FAILED = "The lab stopped with an error of its own. It has been logged; run it again or change a parameter."
 
 
@@ -71,6 +72,9 @@ def _run_to_an_end(run: Run, line: Line) -> None:
         _close(run, line, RunState.CANCELLED, "cancelled", "Cancelled.")
     except InvalidInput as error:
         _close(run, line, RunState.FAILED, "failed", error.message)
+    except redis.RedisError as error:  # of the lab's own reads and writes: the line to the watcher never raises
+        logger.warning("run %s lost its Redis: %s", run.pk, error)
+        _close(run, line, RunState.FAILED, "failed", NO_REDIS)
     except Exception:
         logger.exception("run %s of %s/%s failed", run.pk, run.problem, run.lab)
         _close(run, line, RunState.FAILED, "failed", FAILED)
@@ -81,7 +85,12 @@ def _run_to_an_end(run: Run, line: Line) -> None:
 
 def _drive(run: Run, line: Line) -> Result:
     lab = get_lab(run.problem, run.lab)
-    ctx = Context(seed=run.seed, assets=assets(), data=dataset_data(run.dataset) if run.dataset else None)
+    ctx = Context(
+        seed=run.seed,
+        assets=assets(),
+        data=dataset_data(run.dataset) if run.dataset else None,
+        key_space=partial(channel.key_space, run.pk),
+    )
     return drive(lab(), lab.Params.model_validate(run.params), ctx, emit=line.step, cancelled=line.cancelled)
 
 
