@@ -16,7 +16,12 @@ run: $(RUN) ## start the whole site (LOOP45_PORT=8045); Ctrl-C stops it
 
 test: $(DEV) ## run every test; ARGS="-m 'not e2e' tests/web" chooses
 	@tools/need chromium chromium
+ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
+else
+	@$(BIN)/python -m pytest -n logical --dist loadgroup -m "not (e2e or live)"
+	@$(BIN)/python -m pytest -m "e2e or live"
+endif
 
 check: $(DEV) ## lint, types, import contracts, templates, migrations, deployment settings
 	$(BIN)/ruff check .

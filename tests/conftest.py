@@ -1,7 +1,8 @@
 """Fixtures and markers for all tests.
 
 Markers are put on by what a test asks for, so that nobody has to think of them: a browser makes it `e2e`, the live site makes it
-`live`, the test database makes it `database`.
+`live`, the test database makes it `database`. Where several processes share the work, the tests of one lab, or else of one file, stay
+together: they share what was slow to make.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for marker in _markers_of(item):
             item.add_marker(marker)
+        item.add_marker(pytest.mark.xdist_group(_group_of(item)))
     # Playwright's sync API leaves an event loop running in the thread, under which Django refuses to use the database.
     # The tests that use it therefore come last.
     items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
@@ -36,6 +38,12 @@ def _markers_of(item: pytest.Item) -> list[str]:
     if "live_site" in fixtures:
         return ["live"]
     return ["database"] if _uses_database(item, fixtures) else []
+
+
+def _group_of(item: pytest.Item) -> str:
+    arguments = getattr(getattr(item, "callspec", None), "params", {})
+    lab = arguments.get("lab")
+    return lab.__module__ if lab is not None and item.path.parent.name == "contract" else str(item.path.relative_to(item.config.rootpath))
 
 
 def _uses_database(item: pytest.Item, fixtures: set[str]) -> bool:

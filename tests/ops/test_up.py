@@ -17,6 +17,7 @@ from redis import Redis
 
 from tests.live import ROOT, LiveSite, free_port, running_site, site_environment, wait_until
 
+pytestmark = pytest.mark.live
 GONE_WITHIN_S = 25.0
 
 
