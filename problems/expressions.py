@@ -17,6 +17,7 @@ import operator
 import warnings
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from statistics import NormalDist
 
 from problems.errors import InvalidInput
 
@@ -33,6 +34,7 @@ FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {  # name: (functi
     "log2": (math.log2, 1, 1),
     "log10": (math.log10, 1, 1),
     "sqrt": (math.sqrt, 1, 1),
+    "normal_quantile": (NormalDist().inv_cdf, 1, 1),  # 0.975 -> 1.96: sample sizes
     "where": (lambda condition, yes, no: yes if condition else no, 3, 3),
 }
 _BINARY: dict[type[ast.operator], Callable[[float, float], float]] = {
@@ -65,7 +67,7 @@ def evaluate_expression(text: str, values: Mapping[str, float]) -> float:
     except ValueError as error:
         if isinstance(error, InvalidInput):
             raise
-        raise InvalidInput(f"{text!r} takes a logarithm or root outside its domain with {_shown(tree, values)}.") from None
+        raise InvalidInput(f"{text!r} takes a logarithm, root or quantile outside its domain with {_shown(tree, values)}.") from None
     if not math.isfinite(result):
         raise InvalidInput(f"{text!r} is not finite with {_shown(tree, values)}.")
     return result
