@@ -1,0 +1,1 @@
+"""LLM serving: an iteration-level simulator of continuous batching, its cost models, traces, and capacity search."""
