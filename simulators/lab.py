@@ -21,15 +21,17 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, cast
 
 import numpy as np
+from annotated_types import Ge, Le
 from pydantic import BaseModel, ConfigDict, Field
 
 Better = Literal["up", "down"] | None
 Scale = Literal["linear", "log"]
 FigureDict = dict[str, Any]
 T = TypeVar("T")
+Percent = Annotated[float, Ge(0), Le(100)]  # of a list: `tuple[Percent, ...]` is a line of comma-separated numbers
 
 
 # --- parameters ------------------------------------------------------------------------------------------------------
@@ -64,14 +66,15 @@ def param(
 
     default     value of the field, also what the page opens with
     unit        what a number counts ("vectors", "ms", "share"); "" for a choice
-    ge, le      hard bounds: outside them the value is refused; every number has both
+    ge, le      hard bounds: outside them the value is refused; every number has both. Numbers of a list carry theirs in the type:
+                tuple[Percent, ...], tuple[Annotated[int, Ge(1), Le(9)], ...]
     soft        what the slider shows, inside the hard bounds; typed values may go beyond
     step        grid of the slider on a linear scale (integers default to 1)
     scale       "log" spaces the slider by ratio; `ge` must then be above 0
     group       heading under which the control stands
     shown_when  {"kind": ["hnsw"]}: shown only while each named field holds (or, for a multi-select, contains) one of these
     labels      {value: words} for a choice
-    max_items   how many of a multi-select (a tuple of Literal) may be chosen
+    max_items   how many of a multi-select (a tuple of Literal) may be chosen, how many numbers a list or characters a text may have
     """
     extra = {
         "unit": unit,

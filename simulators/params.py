@@ -54,6 +54,10 @@ def _expected(item: Mapping[str, Any], unit: str) -> str:
         return f"{_plain(limits['ge'])} or more{unit}"
     if item["type"] == "less_than_equal":
         return f"{_plain(limits['le'])} or less{unit}"
+    if item["type"] == "too_long":
+        return f"at most {limits['max_length']} values"
+    if item["type"] == "string_too_long":
+        return f"at most {limits['max_length']:,} characters"
     return str(item["msg"]).removeprefix("Input should be ") + unit
 
 

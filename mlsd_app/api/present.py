@@ -72,7 +72,7 @@ def lab_detail(lab: type[Lab]) -> dict[str, Any]:
 
 
 def _param(field: Field) -> dict[str, Any]:
-    extra, (low, high) = field.extra, field.hard if field.kind == "number" else (None, None)
+    extra, (low, high) = field.extra, field.hard if field.kind in ("number", "numbers") else (None, None)
     return {
         "name": field.name,
         "title": field.info.title or field.name,

@@ -157,7 +157,7 @@ class Param(s.Serializer):  # type: ignore[type-arg]
     group = s.CharField()
     kind = s.CharField(help_text="number, switch, segmented, select, chips, text or numbers.")
     default = s.JSONField(allow_null=True)
-    minimum = s.FloatField(allow_null=True)
+    minimum = s.FloatField(allow_null=True, help_text="Of a number, or of each number of a list.")
     maximum = s.FloatField(allow_null=True)
     soft = s.ListField(child=s.FloatField(), allow_null=True, help_text="What the slider shows, inside the bounds.")
     scale = s.CharField()

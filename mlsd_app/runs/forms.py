@@ -63,9 +63,18 @@ class Field:
         return _kind(self.type, [self.label(value) for value in self.choices])
 
     @cached_property
+    def item(self) -> Any:
+        """The type of one value: of a list that of its items."""
+        return get_args(self.type)[0] if get_origin(self.type) is tuple else self.type
+
+    @property
     def choices(self) -> tuple[Any, ...]:
-        inner = get_args(self.type)[0] if get_origin(self.type) is tuple else self.type
-        return get_args(inner) if get_origin(inner) is Literal else ()
+        return get_args(self.item) if get_origin(self.item) is Literal else ()
+
+    @property
+    def whole(self) -> bool:
+        """Whether a number, or those of a list, are whole ones."""
+        return int in (self.item, *get_args(self.item)[:1])
 
     @property
     def default(self) -> Any:
@@ -76,9 +85,10 @@ class Field:
 
     @property
     def hard(self) -> tuple[float, float]:
-        """Bounds of a number; TypeError when the lab forgot one."""
-        low = next((item.ge for item in self.info.metadata if isinstance(item, Ge)), None)
-        high = next((item.le for item in self.info.metadata if isinstance(item, Le)), None)
+        """Bounds of a number, or of each number of a list; TypeError when the lab forgot one."""
+        said = [*self.info.metadata, *getattr(self.item, "__metadata__", ())]
+        low = next((item.ge for item in said if isinstance(item, Ge)), None)
+        high = next((item.le for item in said if isinstance(item, Le)), None)
         if low is None or high is None:
             raise TypeError(f"{self.name} has no hard bounds; a number needs both ge and le")
         return cast(float, low), cast(float, high)
@@ -95,9 +105,9 @@ class Field:
         if self.optional and not last:
             return None
         if self.kind == "numbers":
-            return tuple(_number(part.strip(), whole=get_args(self.type)[0] is int) for part in last.split(",") if part.strip())
+            return tuple(_number(part.strip(), whole=self.whole) for part in last.split(",") if part.strip())
         if self.kind == "number":
-            return _number(last, whole=self.type is int)
+            return _number(last, whole=self.whole)
         return self._choice(last)
 
     def _choice(self, text: str) -> Any:
@@ -255,6 +265,15 @@ class Control:
             step=extra.get("step"),
             default=default,
         )
+
+    @property
+    def allowed(self) -> str:
+        """What may be typed: "1 to 100 vectors"; of a list also how many."""
+        if self.kind not in ("number", "numbers"):
+            return ""
+        low, high = map(number_text, self.field.hard)
+        span = f"rom {low} to {high} {self.unit}".strip()
+        return f"Up to {self.field.max_items} numbers f{span}, separated by commas" if self.kind == "numbers" else f"F{span}"
 
     @property
     def range(self) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 from simulators.lab import Lab
 
@@ -13,6 +13,23 @@ class Number(NamedTuple):
     low: float
     high: float
     log: bool
+    title: str
+
+
+class Numbers(NamedTuple):
+    """A list of numbers, each within the same bounds."""
+
+    name: str
+    type: type
+    low: float
+    high: float
+    most: int | None
+    title: str
+
+
+class Text(NamedTuple):
+    name: str
+    most: int | None
     title: str
 
 
@@ -32,6 +49,21 @@ def numbers_of(lab: type[Lab]) -> list[Number]:
     return found
 
 
+def lists_of(lab: type[Lab]) -> list[Numbers]:
+    found = []
+    for name, info in lab.Params.model_fields.items():
+        inner = get_args(info.annotation)[0] if get_origin(info.annotation) is tuple else None
+        if inner is not None and get_origin(inner) is not Literal:
+            kind = get_args(inner)[0] if get_origin(inner) is Annotated else inner
+            low, high = limits(getattr(inner, "__metadata__", ()))
+            found.append(Numbers(name, kind, low, high, most(info), info.title or ""))
+    return found
+
+
+def texts_of(lab: type[Lab]) -> list[Text]:
+    return [Text(name, most(info), info.title or "") for name, info in lab.Params.model_fields.items() if info.annotation is str]
+
+
 def choices_of(lab: type[Lab]) -> list[Choice]:
     found = []
     for name, info in lab.Params.model_fields.items():
@@ -46,9 +78,17 @@ def choices_of(lab: type[Lab]) -> list[Choice]:
 
 
 def bounds(info: Any) -> tuple[Any, Any]:
-    low = next((item.ge for item in info.metadata if hasattr(item, "ge")), None)
-    high = next((item.le for item in info.metadata if hasattr(item, "le")), None)
+    return limits(info.metadata)
+
+
+def limits(metadata: Any) -> tuple[Any, Any]:
+    low = next((item.ge for item in metadata if hasattr(item, "ge")), None)
+    high = next((item.le for item in metadata if hasattr(item, "le")), None)
     return low, high
+
+
+def most(info: Any) -> int | None:
+    return next((item.max_length for item in info.metadata if hasattr(item, "max_length")), None)
 
 
 def extra(info: Any) -> dict[str, Any]:
@@ -58,10 +98,12 @@ def extra(info: Any) -> dict[str, Any]:
 
 
 def bound_cases(lab: type[Lab]) -> list[tuple[str, Any]]:
-    """(field, value) for both bounds of every number and every value of every choice."""
+    """(field, value) for both bounds of every number, alone or in a list, and every value of every choice."""
     cases: list[tuple[str, Any]] = []
     for number in numbers_of(lab):
         cases += [(number.name, number.type(number.low)), (number.name, number.type(number.high))]
     for choice in choices_of(lab):
         cases += [(choice.name, (value,) if choice.many else value) for value in choice.values]
+    for items in lists_of(lab):
+        cases += [(items.name, (items.type(bound),)) for bound in (items.low, items.high)]
     return cases

@@ -18,7 +18,7 @@ from simulators.errors import InvalidInput
 from simulators.lab import DataFile, Lab
 from simulators.params import InvalidParams, parse_params
 from simulators.registry import labs
-from tests.contract.parameters import bounds, choices_of, extra, numbers_of
+from tests.contract.parameters import bounds, choices_of, extra, lists_of, numbers_of, texts_of
 from tests.contract.running import allowed
 
 PHASES = {"clarify", "capacity", "architecture", "deep_dive", "evaluation"}
@@ -59,9 +59,17 @@ def test_parameters_have_words_bounds_and_units(lab: type[Lab]) -> None:
         assert low <= soft_low < soft_high <= high, f"{number.name} has soft bounds outside the hard ones"
 
 
-def test_every_parameter_is_a_number_or_a_choice(lab: type[Lab]) -> None:
-    known = {item.name for item in numbers_of(lab)} | {item.name for item in choices_of(lab)}
-    assert set(lab.Params.model_fields) == known
+def test_every_parameter_is_a_number_a_choice_a_list_or_a_text(lab: type[Lab]) -> None:
+    known = [item.name for find in (numbers_of, choices_of, lists_of, texts_of) for item in find(lab)]
+    assert sorted(lab.Params.model_fields) == sorted(known)
+
+
+def test_lists_and_texts_are_bounded(lab: type[Lab]) -> None:
+    for items in lists_of(lab):
+        assert items.type in (int, float) and items.low < items.high and items.most, f"{items.name} lacks a bound"
+        assert extra(lab.Params.model_fields[items.name])["unit"], f"{items.name} has no unit"
+    for text in texts_of(lab):
+        assert text.most and text.most <= 2_000, f"{text.name} may be as long as one likes"
 
 
 def test_conditions_name_fields_and_values(lab: type[Lab]) -> None:
@@ -104,6 +112,20 @@ def test_unknown_choices_are_refused_with_the_known_ones(lab: type[Lab]) -> None
     for choice in choices_of(lab):
         sentence = refusal(lab, choice.name, ("no such thing",) if choice.many else "no such thing")
         assert choice.title in sentence and "no such thing" in sentence and "expected" in sentence
+
+
+def test_lists_are_refused_for_their_length_and_for_what_is_in_them(lab: type[Lab]) -> None:
+    for items in lists_of(lab):
+        step = 1 if items.type is int else 1e-3 * (items.high - items.low)
+        for wrong in ((items.low - step,), (items.high, items.high + step), ("many",), (None,), (math.nan,)):
+            sentence = refusal(lab, items.name, wrong)
+            assert items.title in sentence and str(wrong[-1]) in sentence and "expected" in sentence
+        assert f"at most {items.most} values" in refusal(lab, items.name, (items.high,) * ((items.most or 0) + 1))
+
+
+def test_texts_are_refused_when_they_are_too_long(lab: type[Lab]) -> None:
+    for text in texts_of(lab):
+        assert f"at most {text.most or 0:,} characters" in refusal(lab, text.name, "x" * ((text.most or 0) + 1))
 
 
 def test_unknown_parameters_are_refused(lab: type[Lab]) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
 import pytest
+from annotated_types import Ge, Le
 from django.http import QueryDict
 from django.template.loader import render_to_string
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from mlsd_app.runs.forms import RESERVED, Control, Field, LabForm, fields_of, params_from_query, query_of, unknown_keys
 from mlsd_app.runs.sliders import linear_step, log_stops, nearest, slider_for
-from simulators.lab import Lab, LabParams, Preset, param
+from simulators.lab import Lab, LabParams, Percent, Preset, param
 from simulators.params import InvalidParams, parse_params
 from simulators.registry import labs
 
@@ -35,7 +36,8 @@ class EveryKind(Lab):
         size: int = param(10**9, title="Size", help="h", unit="vectors", ge=1, le=10**11, scale="log")
         refine: bool = param(True, title="Refine", help="h")
         rule: str = param("a > 1", title="Rule", help="h")
-        steps: tuple[int, ...] = param((1, 10, 100), title="Steps", help="h")
+        steps: tuple[Annotated[int, Ge(-(10**6)), Le(10**6)], ...] = param((1, 10, 100), title="Steps", help="h", unit="s", max_items=5)
+        ramp: tuple[Percent, ...] = param((10.0, 50.0), title="Ramp", help="h", unit="%", max_items=60)
         cap: float | None = param(None, title="Cap", help="h", ge=0.5, le=9)
 
     presets = (Preset("wide", "Wide", "s", {"ef": 512, "kinds": ("flat", "hnsw")}),)
@@ -66,7 +68,7 @@ def test_each_type_has_its_control() -> None:
     kinds = {field.name: field.kind for field in fields_of(EveryKind)}
     assert kinds == {
         "kinds": "chips", "order": "segmented", "level": "select", "ef": "number", "share": "number", "size": "number",
-        "refine": "switch", "rule": "text", "steps": "numbers", "cap": "number",
+        "refine": "switch", "rule": "text", "steps": "numbers", "ramp": "numbers", "cap": "number",
     }  # fmt: skip
 
 
@@ -119,6 +121,32 @@ def test_the_rendered_form_holds_every_field_and_names_it_for_screen_readers(lab
         assert "wrong &lt;b&gt;" in html and "wrong <b>" not in html
 
 
+def test_the_help_says_what_may_be_typed() -> None:
+    said = {item.name: item.allowed for item in LabForm(EveryKind).controls if item.allowed}
+    assert said == {
+        "ef": "From 8 to 4096 candidates",
+        "share": "From 0 to 1 share",
+        "size": "From 1 to 1e11 vectors",
+        "steps": "Up to 5 numbers from -1000000 to 1000000 s, separated by commas",
+        "ramp": "Up to 60 numbers from 0 to 100 %, separated by commas",
+        "cap": "From 0.5 to 9",
+    }
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ("10, 120", "Ramp: 120.0 was given; expected 100 or less %."),
+        ("10; 50", "Ramp: '10; 50' was given; expected a valid number"),
+        (",".join(["50"] * 61), "expected at most 60 values."),
+    ],
+)
+def test_a_list_is_refused_by_the_number_that_is_wrong(typed: str, sentence: str) -> None:
+    with pytest.raises(InvalidParams) as caught:
+        parse_params(EveryKind, params_from_query(EveryKind, QueryDict(urlencode({"ramp": typed}))))
+    assert sentence in caught.value.errors["ramp"]
+
+
 def test_a_field_is_hidden_until_its_condition_holds() -> None:
     assert not control(EveryKind, "ef").hidden
     assert control(EveryKind, "ef", {"kinds": ("ivf",)}).hidden
@@ -159,6 +187,7 @@ values_of_every_kind = st.fixed_dictionaries(
         "refine": st.booleans(),
         "rule": st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), max_size=30),
         "steps": st.lists(st.integers(-(10**6), 10**6), max_size=5).map(tuple),
+        "ramp": st.lists(st.floats(0, 100), max_size=60).map(tuple),
         "cap": st.none() | st.floats(0.5, 9),
     }
 )
@@ -186,7 +215,7 @@ def test_whatever_is_sent_either_parses_or_gets_sentences_and_the_form_still_ren
 
 
 @pytest.mark.parametrize("text", ["inf", "-inf", "nan", "1e999", "0x10", "1_000", "\N{ARABIC-INDIC DIGIT ONE}", "", " ", "9" * 400])
-@pytest.mark.parametrize("name", ["ef", "share", "size", "cap", "steps"])
+@pytest.mark.parametrize("name", ["ef", "share", "size", "cap", "steps", "ramp"])
 def test_numbers_that_are_none_never_break_the_page(name: str, text: str) -> None:
     values = params_from_query(EveryKind, QueryDict(urlencode({name: text})))
     try:
