@@ -1,0 +1,11 @@
+"""The machinery of a feature store, usable from a notebook. Times are int64 microseconds, UTC.
+
+keys      which entity a row is about, alone or as a tuple of columns
+times     timestamps in any common form, as microseconds
+pit       point-in-time joins: the value a model would have seen
+windows   aggregates over the last W seconds, exact and by the cheaper windows that production uses
+tiles     partial aggregates that merge; HyperLogLog for what does not
+online    layouts of a key-value online store
+parity    is what was served what training would have computed
+freshness how old may a feature be
+"""
