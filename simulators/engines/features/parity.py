@@ -122,7 +122,7 @@ def _known(values: ArrayLike, field: str) -> Floats:
     numbers = numbers[~np.isnan(numbers)]
     if not len(numbers):
         raise InvalidInput(f"{field} holds no value; expected at least one.", field=field)
-    return numbers
+    return np.asarray(numbers)
 
 
 def _shares(values: Floats, edges: Floats) -> Floats:
