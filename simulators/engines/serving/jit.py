@@ -1,4 +1,4 @@
-"""The decorator of every compiled function of this package."""
+"""The decorators of all compiled functions of this package."""
 
 from __future__ import annotations
 
@@ -24,7 +24,16 @@ def compiled(function: F) -> F:
 
     numba looks only at the file of a function itself when it asks whether the code on disk is still good. Our functions call each other
     across files, so the whole package is looked at instead: a changed policy is never run as it was before.
+
+    Nothing in this package allocates an array in compiled code, hence no reference counting (`_nrt=False`), which would cost more than
+    the simulation itself.
     """
-    made = njit(cache=True, nogil=True)(function)
+    made = njit(cache=True, nogil=True, _nrt=False, error_model="numpy")(function)
     made._cache._cache_file._source_stamp = _stamp()
+    return cast(F, made)
+
+
+def inlined(function: F) -> F:
+    """A part of compiled functions, never called from Python: it becomes a piece of its caller, so that passing the state costs nothing."""
+    made = njit(_nrt=False, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)(function)
     return cast(F, made)

@@ -1,0 +1,188 @@
+"""What the compiled simulation works on: one record a request, one a replica, one for the world. No Python objects inside.
+
+The names of the record fields are the vocabulary of all `kernel_*` modules, so this is the file to read first.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Records = Any  # a structured array; its elements are records, whose fields mypy does not know
+
+NOBODY = -1
+
+# Codes: the positions in scheduler.POLICIES, ORDERS, PREEMPTIONS.
+VLLM_V0, SARATHI, VLLM_V1, STATIC, ORCA, SGLANG, DISAGGREGATED = range(7)
+FCFS, PRIORITY, SJF, SRPT, SLO, VTC = range(6)
+RECOMPUTE, SWAP = range(2)
+
+# Roles of a replica.
+BOTH, PREFILL, PREFILL_LONG, DECODE = range(4)
+
+# Why the loop returned.
+RUNNING, DONE, LOG_FULL, OUTSIDE_GRID, STUCK = range(5)
+
+REQUEST = np.dtype(
+    [
+        # What every step reads and writes comes first: 64 bytes, one cache line.
+        ("processed", "i8"),  # n: tokens whose work is done, the newest output token included
+        ("prompt", "i8"),  # P: tokens to process before the next output token; grows when a restart has output to redo
+        ("total", "i8"),  # P + D
+        ("blocks", "i8"),  # KV blocks held
+        ("chunk", "i8"),  # tokens in the iteration that runs, 0 = not in it
+        ("prompt_done", "i8"),
+        ("last_token_s", "f8"),
+        ("decode_s", "f8"),  # breakdown: what its decode iterations would have cost without prefills
+        # Outcome.
+        ("arrival_s", "f8"),
+        ("scheduled_s", "f8"),
+        ("first_token_s", "f8"),
+        ("finished_s", "f8"),
+        ("restarts", "i8"),
+        ("replica", "i8"),
+        ("cached", "i8"),  # prompt tokens found in the prefix cache at the first admission
+        # Breakdown in progress.
+        ("prefill_s", "f8"),
+        ("prefill_wait_s", "f8"),
+        ("preempted_s", "f8"),
+        ("transfer_s", "f8"),
+        ("evicted_s", "f8"),  # since when lost work is being redone; NaN = none is
+        ("redo_until", "i8"),  # processed tokens at which it is redone
+        # Queue: a node of a skew heap.
+        ("key", "f8"),
+        ("tie", "i8"),
+        ("left", "i8"),
+        ("right", "i8"),
+        # What orders and routers look at.
+        ("first_prompt", "i8"),  # prompt tokens as given
+        ("tenant", "i8"),
+        ("priority", "f8"),
+        ("ttft_slo_s", "f8"),
+        ("session", "i8"),
+        ("work_s", "f8"),  # prefill seconds the router expects of it, and what is left of them
+        ("swapped", "i8"),  # its KV is in host memory
+        ("pinned", "i8"),  # prefix blocks it holds in the cache
+        ("hash_from", "i8"),
+        ("hash_to", "i8"),
+    ],
+    align=True,
+)
+
+REPLICA = np.dtype(
+    [
+        ("clock_s", "f8"),  # when its next batch may form; infinite = asleep
+        ("role", "i8"),
+        ("free_blocks", "i8"),
+        ("total_blocks", "i8"),
+        ("running", "i8"),  # length of its row of `Sim.running`
+        ("resident", "i8"),  # requests that hold blocks
+        ("waiting", "i8"),
+        ("restarts", "i8"),
+        ("outstanding", "i8"),  # tokens still to process of all requests sent here
+        ("work_s", "f8"),  # expected seconds of the prefills still to do
+        # The iteration that runs.
+        ("batch", "i8"),  # length of its row of `Sim.batch`; 0 = none runs
+        ("tokens", "i8"),
+        ("prefill_tokens", "i8"),
+        ("decodes", "i8"),
+        ("decode_kv", "i8"),
+        ("prefills", "i8"),
+        ("prefill_kv_rounded", "i8"),
+        ("chunk_sq", "i8"),
+        ("chunk_kv", "i8"),
+        ("extra_s", "f8"),  # swaps and loads from cache tiers that the iteration waits for
+        ("started_s", "f8"),
+        ("duration_s", "f8"),
+        ("decode_alone_s", "f8"),  # what its decodes would cost without the prefills
+        ("previous_end_s", "f8"),
+        ("busy_s", "f8"),
+        ("link_free_s", "f8"),  # when its outgoing link is free again
+    ],
+    align=True,
+)
+
+WORLD = np.dtype(
+    [
+        ("policy", "i8"),
+        ("order", "i8"),
+        ("preempt", "i8"),
+        ("max_seqs", "i8"),
+        ("token_budget", "i8"),
+        ("long_prefill_threshold", "i8"),
+        ("max_batch_tokens", "i8"),
+        ("chunk_size", "i8"),
+        ("block_size", "i8"),
+        ("watermark_blocks", "i8"),
+        ("reserved_blocks", "i8"),  # static, orca
+        ("aging_tokens_per_s", "f8"),
+        ("kv_step", "i8"),
+        ("seed", "i8"),
+        # Routing.
+        ("router", "i8"),
+        ("signal_delay_s", "f8"),
+        ("load_factor", "f8"),
+        # Pools.
+        ("long_threshold", "i8"),
+        ("link_s_per_token", "f8"),
+        ("link_base_s", "f8"),
+        ("overlap", "f8"),  # share of a transfer that can hide behind the prefill
+        # Swapping.
+        ("swap_s_per_block", "f8"),
+        # Speculation.
+        ("spec_k", "i8"),
+        ("spec_alpha", "f8"),
+        ("draft_cost", "f8"),
+        # Prefix cache.
+        ("block_tokens", "i8"),
+        ("cache_policy", "i8"),
+        ("cache_tiers", "i8"),
+        ("cache_clock", "i8"),
+        # Progress.
+        ("arrived", "i8"),
+        ("routed", "i8"),
+        ("finished", "i8"),
+        ("iterations", "i8"),
+        ("extrapolated", "i8"),
+        ("in_transfer", "i8"),
+        ("transfers", "i8"),  # root of the heap of requests on the way to a decode replica
+        ("logging", "i8"),
+        ("status", "i8"),
+        ("culprit", "i8"),
+        ("itl_max_s", "f8"),
+    ],
+    align=True,
+)
+
+ITERATION = np.dtype(
+    [
+        ("replica", "i8"),
+        ("batch_size", "i8"),
+        ("total_tokens", "i8"),
+        ("prefill_tokens", "i8"),
+        ("duration_s", "f8"),
+        ("start_s", "f8"),
+    ]
+)
+
+# Gaps between tokens are counted in bins one per cent wide, from 10 microseconds to a day.
+ITL_LOW_S, ITL_BINS_PER_E, ITL_BINS = 1e-5, 100, 2300
+
+
+class Sim(NamedTuple):
+    """All arrays of one simulation; R replicas, n requests in order of arrival."""
+
+    requests: Records  # REQUEST[n]
+    replicas: Records  # REPLICA[R]
+    world: Records  # WORLD[1]
+    running: NDArray[np.int32]  # [R, max_seqs] requests that hold blocks and are not in the batch (all of them under `vllm_v1`)
+    batch: NDArray[np.int32]  # [R, max_seqs] requests of the iteration, in batch order
+    heads: Ints  # [R, tenants] roots of the waiting queues; one tenant unless the order is `vtc`
+    service: Floats  # [R, tenants] weighted tokens served
+    weights: Floats  # [tenants]
+    itl_hist: Ints  # [ITL_BINS]
+    log: Records  # ITERATION[...]
