@@ -2,6 +2,7 @@
 
 keys      which entity a row is about, alone or as a tuple of columns
 times     timestamps in any common form, as microseconds
+order     rows sorted by key and time
 pit       point-in-time joins: the value a model would have seen
 windows   aggregates over the last W seconds, exact and by the cheaper windows that production uses
 tiles     partial aggregates that merge; HyperLogLog for what does not

@@ -11,14 +11,15 @@ axes valid time and transaction time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simulators.engines.features.keys import ABSENT, KeyCodes, Keys
+from simulators.engines.features.order import KeyedOrder, compiled
 from simulators.engines.features.times import NEVER, US_PER_S, Times, microseconds, span, times_of
 from simulators.errors import InvalidInput
 
@@ -51,14 +52,8 @@ class PointInTimeIndex:
         features = np.asarray(values, dtype=float)
         self.values = features[:, np.newaxis] if features.ndim == 1 else features
         _same_length(self._keys.codes, event=event, values=self.values, created=created)
-        usable = np.flatnonzero((self._keys.codes != ABSENT) & (event != NEVER))
-        parts = [event[usable], self._keys.codes[usable]]
-        order = np.lexsort(parts if created is None else [created[usable], *parts])
-        self._row = usable[order]  # sorted place -> row as given
-        self._event = event[self._row]
-        self._created = None if created is None else np.where(created == NEVER, _LAST, created)[self._row]  # unknown: not known yet
-        code = self._keys.codes[self._row]
-        self._start = np.searchsorted(code, np.arange(len(self._keys) + 1))  # a key's rows are the places from its start to the next one's
+        self._order = KeyedOrder(self._keys, event, created)
+        self._created = None if created is None else np.where(created == NEVER, _LAST, created)[self._order.row]  # unknown: not known yet
 
     def join(
         self, entity_keys: Keys, entity_ts: ArrayLike, *, ttl_s: float | None = None, upper: Upper = "inclusive", known_at: bool = False
@@ -74,14 +69,12 @@ class PointInTimeIndex:
         code, at, ttl_us = self._keys.lookup(entity_keys), times_of(entity_ts), span(ttl_s)
         _same_length(code, entity_ts=at)
         code[at == NEVER] = ABSENT
-        place = np.empty(len(code), dtype=np.int64)
-        _compiled(_newest)(code, at, self._start, self._event, upper == "inclusive", place)
+        place = self._order.up_to(code, at, inclusive=upper == "inclusive") - 1
         if known_at:
             place = self._newest_known(place, at)
-        first = self._start[code]  # of an absent key the end of all, which no place reaches
-        place[place < first] = NONE
-        if ttl_us is not None and len(self._event):
-            place[self._event[place] < at - ttl_us] = NONE
+        place[place < self._order.start[code]] = NONE
+        if ttl_us is not None and len(self._order):
+            place[self._order.ts[place] < at - ttl_us] = NONE
         return self._result(place, at)
 
     def _newest_known(self, place: Rows, at: Times) -> Rows:
@@ -89,7 +82,7 @@ class PointInTimeIndex:
         if self._created is None:
             raise InvalidInput("known_at was asked for, but the feature rows have no created time.", field="known_at")
         out, latest_first = np.empty(len(place), dtype=np.int64), np.argsort(at, kind="stable")[::-1]
-        _compiled(_nearest_known)(place, at, latest_first, self._created, self._newest_created_first, out)
+        compiled(_nearest_known)(place, at, latest_first, self._created, self._newest_created_first, out)
         return out
 
     @cached_property
@@ -101,23 +94,10 @@ class PointInTimeIndex:
         found = place != NONE
         row, age_s = np.full(len(place), NONE), np.full(len(place), np.nan)
         values = np.full((len(place), self.values.shape[1]), np.nan)
-        row[found] = self._row[place[found]]
+        row[found] = self._order.row[place[found]]
         values[found] = self.values[row[found]]
-        age_s[found] = (at[found] - self._event[place[found]]) / US_PER_S
+        age_s[found] = (at[found] - self._order.ts[place[found]]) / US_PER_S
         return PitResult(values, row, age_s)
-
-
-def _newest(code: Any, at: Any, start: Any, event: Any, inclusive: bool, place: Any) -> None:
-    """The last place of each query's key whose event time is not beyond its time: a binary search in the key's own rows."""
-    for query in range(len(code)):
-        low, high = (start[code[query]], start[code[query] + 1]) if code[query] >= 0 else (0, 0)
-        while low < high:
-            middle = (low + high) // 2
-            if event[middle] < at[query] or (inclusive and event[middle] == at[query]):
-                low = middle + 1
-            else:
-                high = middle
-        place[query] = low - 1
 
 
 def _nearest_known(place: Any, at: Any, latest_first: Any, created: Any, newest_created_first: Any, out: Any) -> None:
@@ -137,14 +117,6 @@ def _nearest_known(place: Any, at: Any, latest_first: Any, created: Any, newest_
             before[here] = before[before[here]]
             here = before[here]
         out[query] = here - 1
-
-
-@cache
-def _compiled(loop: Callable[..., None]) -> Callable[..., None]:
-    from numba import njit
-
-    made: Callable[..., None] = njit(loop, cache=True, nogil=True)
-    return made
 
 
 def warm_up() -> None:

@@ -14,13 +14,13 @@ sums, minima and maxima from a sparse table (Bender & Farach-Colton 2000), disti
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.engines.features.keys import ABSENT, KeyCodes, Keys
+from simulators.engines.features.keys import KeyCodes, Keys
+from simulators.engines.features.order import KeyedOrder, Places, compiled
 from simulators.engines.features.times import NEVER, US_PER_S, Times, times_of
 from simulators.errors import InvalidInput
 
@@ -28,7 +28,6 @@ Op = Literal["count", "sum", "avg", "min", "max", "std", "last", "count_distinct
 Mode = Literal["sliding", "sawtooth", "hopping", "snapshot"]
 DAY_S, HOUR_S, MINUTE_S = 86_400, 3_600, 60
 Floats = NDArray[np.float64]
-Places = NDArray[np.int64]
 
 
 def tail_hop(window_s: float) -> int:
@@ -87,26 +86,16 @@ class EventLog:
         codes, times, given = KeyCodes(keys), times_of(ts), np.asarray(values, dtype=float)
         if not len(codes.codes) == len(times) == len(given):
             raise InvalidInput(f"{len(codes.codes)} keys, {len(times)} times and {len(given)} values were given; expected as many of each.")
-        usable = np.flatnonzero((codes.codes != ABSENT) & (times != NEVER) & ~np.isnan(given))
-        order = usable[np.lexsort((times[usable], codes.codes[usable]))]
-        self._keys, self._code, self._ts, self.values = codes, codes.codes[order], times[order], given[order]
-        self._moments = np.unique(self._ts)
-        self._packed = self._code * self._stride + np.searchsorted(self._moments, self._ts)
-
-    @property
-    def _stride(self) -> int:
-        return len(self._moments) + 1
+        self._keys, self._order = codes, KeyedOrder(codes, times, usable=~np.isnan(given))
+        self.values = given[self._order.row]
 
     def places(self, query_keys: Keys, start: Times, end: Times) -> tuple[Places, Places]:
         """The run of events [low, high) that each window (m,) holds."""
         code = self._keys.lookup(query_keys)
         if len(code) != len(start):
             raise InvalidInput(f"{len(code)} query keys were given with {len(start)} query times; expected as many.")
-        low, high = (
-            np.searchsorted(self._packed, code * self._stride + np.searchsorted(self._moments, edge, side="left"), side="left")
-            for edge in (start, end)
-        )
-        return low, np.where(code == ABSENT, low, high)
+        low, high = (self._order.up_to(code, edge, inclusive=False) for edge in (start, end))
+        return low, high
 
     def over(self, low: Places, high: Places, op: Op) -> Floats:
         """The aggregate of events [low, high) for each pair (m,)."""
@@ -164,7 +153,7 @@ def _count_distinct(values: Floats, low: Places, high: Places) -> Floats:
     """A value counts where it occurs last: sweep the ends upwards, keep one mark a value, and count the marks from `low` on."""
     _, number = np.unique(values, return_inverse=True)
     out = np.empty(len(low))
-    _compiled()(number, low, high, np.argsort(high, kind="stable"), np.full(number.max() + 1, -1), out)
+    compiled(_distinct)(number, low, high, np.argsort(high, kind="stable"), np.full(number.max() + 1, -1), out)
     return out
 
 
@@ -197,14 +186,6 @@ def _distinct(number: Any, low: Any, high: Any, by_end: Any, last_at: Any, out: 
                 marks += sign * tree[place]
                 place -= place & -place
         out[query] = marks
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    from numba import njit
-
-    made: Callable[..., None] = njit(_distinct, cache=True, nogil=True)
-    return made
 
 
 def warm_up() -> None:
