@@ -82,9 +82,11 @@ def best_s(work: Callable[[], object]) -> float:
 
 def feast_s(python: str, folder: Path, engine: str) -> tuple[float, int]:
     """Best seconds and rows returned."""
-    script = Path(__file__).with_name("_feast_join.py")
+    script = Path(__file__).resolve().with_name("_feast_join.py")
     environment = {**os.environ, "FEAST_USAGE": "False"}
-    done = subprocess.run([python, str(script), str(folder), engine, "3"], capture_output=True, text=True, check=True, env=environment)
+    done = subprocess.run(
+        [python, str(script), str(folder), engine, "3"], capture_output=True, text=True, check=True, env=environment, cwd=folder
+    )
     found = json.loads(done.stdout.splitlines()[-1])
     return min(found["seconds"]), found["rows"]
 

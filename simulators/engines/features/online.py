@@ -149,12 +149,9 @@ class OnlineStore:
         """Each command answers [time, feature, ...] of one view, or of all views one after the other."""
         asked = {view: [feature for owner, feature in wanted if owner == view] for view in views}
         parts = [[view] for view in views] if self.layout == "view_hash" else [views]
+        fields = [[field for view in part for field in self._fields(view, asked[view])] for part in parts]
         commands = [
-            [
-                ("hmget", self._hash_key(part[0], entity), [f for view in part for f in self._fields(view, asked[view])])
-                for entity in entities
-            ]
-            for part in parts
+            [("hmget", self._hash_key(part[0], entity), names) for entity in entities] for part, names in zip(parts, fields, strict=True)
         ]
         replies, trips = self._send(commands, access)
         words = [list(chain.from_iterable(reply)) for reply in replies]
