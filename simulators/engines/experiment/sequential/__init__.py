@@ -11,6 +11,7 @@ from simulators.engines.experiment.sequential.group import (
     crossing_probability,
     group_sequential_bounds,
     haybittle_peto_bounds,
+    information_shares,
     spent_alpha,
 )
 from simulators.engines.experiment.sequential.stopping import (
@@ -33,6 +34,7 @@ __all__ = [
     "crossing_probability",
     "group_sequential_bounds",
     "haybittle_peto_bounds",
+    "information_shares",
     "msprt",
     "msprt_bound",
     "powered_effect",

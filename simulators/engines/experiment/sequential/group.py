@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from scipy.special import ndtr, ndtri
 from simulators.errors import InvalidInput
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 Spending = Literal["obrien_fleming", "pocock", "power"]
 NODES = 401
 SMALLEST_STEP = 1e-5  # of the information: closer looks would need millions of nodes
@@ -39,14 +40,14 @@ def group_sequential_bounds(
     spending     "power" spends alpha t^rho; rho is used by nothing else
     A bound is infinite where nothing is spent yet. Raises InvalidInput.
     """
-    return _drained(bound_steps(information, alpha, sides, spending, rho))
+    return drained(bound_steps(information, alpha, sides, spending, rho))
 
 
 def bound_steps(
     information: Sequence[float] | Floats, alpha: float, sides: int, spending: Spending, rho: float = 2.0
 ) -> Generator[None, None, Floats]:
     """`group_sequential_bounds`, one look a step."""
-    t = _shares(information)
+    t = information_shares(information)
     _check_sides(alpha, sides)
     increments = np.diff(spent_alpha(t, alpha / sides, spending, rho), prepend=0.0)
     paths, found = _Paths(sides), np.zeros(len(t))
@@ -77,7 +78,7 @@ def haybittle_peto_bounds(information: Sequence[float] | Floats, alpha: float = 
     Where interim bounds of 3 would spend more than half of alpha, they rise to what Bonferroni asks for half of alpha.
     Haybittle 1971; Peto et al. 1976, who left the last bound at the fixed-size one.
     """
-    t = _shares(information)
+    t = information_shares(information)
     _check_sides(alpha, sides)
     paths, looks = _Paths(sides), len(t) - 1
     bounds = np.full(len(t), HAYBITTLE)
@@ -162,13 +163,14 @@ def _smooth_nodes(low: float, high: float, sigma: float) -> tuple[Floats, Floats
     return (low + high) / 2 + half * place, half * _PEAK * (1 - s * s) ** 4 * (2 / (count - 1))
 
 
-def _shares(information: Sequence[float] | Floats) -> Floats:
-    t = np.asarray(information, dtype=float)
+def information_shares(information: Sequence[float] | Floats) -> Floats:
+    """Shares of the plan, or of what was observed where that is more; InvalidInput where they do not rise to 1."""
+    t: Floats = np.asarray(information, dtype=float)
     whole = t.ndim == 1 and len(t) > 0 and bool(np.isfinite(t).all())
     if not whole or t[0] <= 0 or (np.diff(t) <= 0).any() or t[-1] < 1 - 1e-12:
         shown = ", ".join(f"{value:g}" for value in t.ravel()[:8]) or "none"
         raise InvalidInput(f"Information fractions must rise and end at 1. Given: {shown}.", field="information")
-    t = t / t[-1]
+    t = np.asarray(t / t[-1])
     if np.diff(t, prepend=0.0).min() < SMALLEST_STEP:
         raise InvalidInput(f"Information fractions must rise by at least {SMALLEST_STEP:g} from look to look.", field="information")
     return t
@@ -181,9 +183,10 @@ def _check_sides(alpha: float, sides: int) -> None:
         raise InvalidInput(f"alpha {alpha} was given; expected a number above 0 and below 1.", field="alpha")
 
 
-def _drained(steps: Generator[None, None, Floats]) -> Floats:
+def drained(steps: Generator[Any, None, T]) -> T:
+    """What a generator returns, without its steps."""
     while True:
         try:
             next(steps)
         except StopIteration as stop:
-            return np.asarray(stop.value)
+            return cast(T, stop.value)

@@ -7,10 +7,10 @@ its running difference of means, which is normal; the metric has a standard devi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,14 +18,13 @@ from scipy.special import ndtri
 
 from simulators.engines.experiment import power as fixed_power
 from simulators.engines.experiment.sequential.anytime import always_valid_bound, msprt_bound
-from simulators.engines.experiment.sequential.group import Floats, bound_steps, haybittle_peto_bounds
+from simulators.engines.experiment.sequential.group import Floats, bound_steps, drained, haybittle_peto_bounds
 from simulators.engines.experiment.sequential.kernel import compiled
 from simulators.errors import InvalidInput
 
 Kind = Literal["fixed", "naive", "bonferroni", "haybittle_peto", "obrien_fleming", "power", "pocock", "always_valid", "msprt"]
 RULES: tuple[Kind, ...] = get_args(Kind)
 _CHUNK = 200_000  # normal draws between two steps: some 10 ms
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -65,12 +64,12 @@ class Design:
     @cached_property
     def variance(self) -> Floats:
         """Of the difference of means at each look."""
-        return 2 * self.variance_ratio / self.n
+        return np.asarray(2 * self.variance_ratio / self.n)
 
     @property
     def information(self) -> Floats:
         """Shares of the plan at its looks."""
-        return self.n[: self.planned] / self.n[self.planned - 1]
+        return np.asarray(self.n[: self.planned] / self.n[self.planned - 1])
 
 
 class StoppingRow(NamedTuple):
@@ -127,7 +126,10 @@ def simulate_stopping(
         raise InvalidInput(f"planned {planned} was given; expected 1 to {looks} looks.", field="planned")
     design = Design(tuple(n_per_look * k for k in range(1, looks + 1)), planned or looks, alpha, variance_ratio)
     named = {rule: as_rule(rule) for rule in rules}
-    found = drained(simulate_steps(list(named.values()), design, effect, reps, np.random.default_rng(seed)))
+    if not named:
+        raise InvalidInput("No stopping rule was given; expected at least one.", field="rules")
+    bounds = np.asarray([drained(rule_bounds(rule, design)) for rule in named.values()])
+    found = drained(stopping_steps(bounds, design, effect, reps, np.random.default_rng(seed)))
     return dict(zip(named, found, strict=True))
 
 
@@ -140,22 +142,17 @@ def as_rule(rule: str | Rule) -> Rule:
     kind = rule.kind if isinstance(rule, Rule) else rule
     if kind not in RULES:
         raise InvalidInput(f"There is no stopping rule {kind!r}; there are {', '.join(RULES)}.", field="rules")
-    return rule if isinstance(rule, Rule) else Rule(kind)  # type: ignore[arg-type]
+    return rule if isinstance(rule, Rule) else Rule(kind)
 
 
-def simulate_steps(
-    rules: Sequence[Rule], design: Design, effect: float, reps: int, rng: np.random.Generator
+def stopping_steps(
+    bounds: Floats, design: Design, effect: float, reps: int, rng: np.random.Generator
 ) -> Generator[tuple[int, list[StoppingRow]], None, list[StoppingRow]]:
-    """`simulate_stopping` in steps of some 10 ms, each giving the tests done and the rows so far."""
-    if not rules:
-        raise InvalidInput("No stopping rule was given; expected at least one.", field="rules")
+    """A row for each of `bounds` (rules, looks), in steps of some 10 ms, each giving the tests done and the rows so far."""
     _check(reps=reps, variance_ratio=design.variance_ratio)
     if not math.isfinite(effect):
         raise InvalidInput(f"effect {effect} was given; expected a finite number.", field="effect")
-    bounds = []
-    for rule in rules:
-        bounds.append((yield from _quietly(bounds_steps(rule, design))))
-    tally = _Tally(np.asarray(bounds), design, effect)
+    tally = _Tally(bounds, design, effect)
     size = max(1, _CHUNK // len(design.n))
     for start in range(0, reps, size):
         tally.add(rng.standard_normal((min(size, reps - start), len(design.n))))
@@ -163,19 +160,10 @@ def simulate_steps(
     return tally.rows()
 
 
-def _quietly(steps: Generator[None, None, Floats]) -> Generator[tuple[int, list[StoppingRow]], None, Floats]:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return np.asarray(stop.value)
-        yield 0, []
-
-
 # --- bounds ----------------------------------------------------------------------------------------------------------------
 
 
-def bounds_steps(rule: Rule, design: Design) -> Generator[None, None, Floats]:
+def rule_bounds(rule: Rule, design: Design) -> Generator[None, None, Floats]:
     """|z| (looks,) the rule asks for, infinite where it does not look; a slow boundary yields between its looks."""
     if rule.kind in ("obrien_fleming", "pocock", "power"):
         found = yield from bound_steps(design.information, design.alpha, 2, rule.kind, rule.rho)
@@ -241,7 +229,7 @@ class _Tally:
         total, squares, wrong = self.moments[i]
         mean = total / stopped
         spread = math.sqrt(max(0.0, squares / stopped - mean**2) / stopped)
-        return mean / self.effect, spread / abs(self.effect), wrong / stopped
+        return float(mean / self.effect), float(spread / abs(self.effect)), float(wrong / stopped)
 
 
 def _share(count: Any, of: int) -> tuple[float, float]:
@@ -263,11 +251,3 @@ def _check(**values: float) -> None:
         if not 0 < value < math.inf or (name != "variance_ratio" and value != int(value)):
             kind = "number" if name == "variance_ratio" else "whole number"
             raise InvalidInput(f"{name} {value} was given; expected a {kind} above 0.", field=name)
-
-
-def drained(steps: Generator[Any, None, T]) -> T:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
