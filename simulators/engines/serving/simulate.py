@@ -55,7 +55,7 @@ def simulate_steps(
     """`simulate` in steps of some ten milliseconds, for whoever has to stay interruptible: yields the share of requests finished."""
     from simulators.engines.serving.kernel_loop import run
 
-    tables = cost.tables()
+    tables = cost.tables
     blocks = cost.num_blocks(scheduler.block_size) if num_blocks is None else num_blocks
     sim = build_world(
         trace,
