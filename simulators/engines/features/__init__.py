@@ -9,4 +9,5 @@ tiles     partial aggregates that merge; HyperLogLog for what does not
 online    layouts of a key-value online store
 parity    is what was served what training would have computed
 freshness how old may a feature be
+definitions, registry  what a feature is, who owns, feeds, reads and pays for it
 """
