@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -11,8 +12,12 @@ from scipy.stats import chisquare
 
 from problems.calculators import CalculatorResult, evaluate
 from problems.loader import load_problem
+from simulators.assets import CachedAssets
+from simulators.driver import run_lab
 from simulators.engines.experiment import power
 from simulators.engines.experiment.srm import srm_test
+from simulators.lab import Context
+from simulators.registry import get_lab
 
 
 def computed(key: str, **inputs: float) -> CalculatorResult:
@@ -136,3 +141,42 @@ def test_pooling_the_quizzed_ramp_reverses_both_days() -> None:
     assert (treated[:, 1] > control[:, 1]).all()
     pooled = [np.average(arm[:, 1], weights=arm[:, 0]) for arm in (control, treated)]
     assert pooled[1] / pooled[0] - 1 == pytest.approx(-0.27, abs=0.01)
+
+
+# --- figures that labs measure ------------------------------------------------------------------------------------------
+
+RULES = {"Look once": "fixed", "Naive": "naive", "O'Brien": "obrien_fleming", "Pocock": "pocock", "Always-valid": "always_valid"}
+
+
+def measured(lab: str, **values: object) -> dict[str, float | None]:
+    result = run_lab(get_lab("experimentation", lab), values, Context(seed=2, assets=CachedAssets(None)))
+    return {metric.key: metric.value for metric in result.metrics}
+
+
+def prose(phase: str) -> str:
+    found = load_problem("experimentation").phase(phase)
+    assert found
+    return found.text
+
+
+def test_the_table_of_stopping_rules_is_what_the_lab_measures() -> None:
+    lab = measured("peeking", tuning=14_000)
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in prose("deep_dive").splitlines()
+        if re.match(r"\| (Look|Naive|O'B|Poc|Alw).*\d \|$", line)
+    ]
+    assert len(rows) == len(RULES)
+    for name, *cells in rows:
+        kind = next(kind for start, kind in RULES.items() if name.startswith(start))
+        false_positives, found, looks, exaggeration = (float(cell.rstrip(" %")) for cell in cells)
+        assert 100 * (lab[f"fpr@{kind}"] or 0) == pytest.approx(false_positives, abs=0.6)
+        assert 100 * (lab[f"power@{kind}"] or 0) == pytest.approx(found, abs=1.2)
+        assert lab[f"mean_looks@{kind}"] == pytest.approx(looks, abs=0.15)
+        assert lab[f"exaggeration@{kind}"] == pytest.approx(exaggeration, abs=0.03)
+
+
+def test_the_covariate_from_the_future_takes_the_effect_the_text_says() -> None:
+    lab = measured("readout", metric="clicks_per_view", covariates="post_period", lift=5.0)
+    assert lab["effect_raw"] == pytest.approx(4.7, abs=1.3), "another draw of the users moves it by about half a point"
+    assert abs(lab["effect"] or 0) < 1
