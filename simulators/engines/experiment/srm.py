@@ -53,6 +53,21 @@ def srm_test(observed: ArrayLike, ratio: ArrayLike) -> SRM:
     return SRM(chi2, df, p_value, deviation, _status(p_value, deviation))
 
 
+def srm_by_phase(observed: ArrayLike, ratios: ArrayLike) -> SRM:
+    """The same for counts (phases, k) dealt by `ratios` (phases, k) of their own: statistics and degrees of freedom add up.
+
+    A ramp pooled over its phases has the shares of none of them. Phases that leave an arm empty by plan have nothing to test.
+    """
+    counts, plans = np.asarray(observed, dtype=float), np.asarray(ratios, dtype=float)
+    if counts.ndim != 2 or counts.shape != plans.shape:
+        raise InvalidInput(f"Counts {counts.shape} were given with ratios {plans.shape}; expected both as (phases, arms).")
+    tests = [srm_test(phase, plan) for phase, plan in zip(counts, plans, strict=True) if (plan > 0).all()]
+    chi2, df = sum(test.chi2 for test in tests), sum(test.df for test in tests)
+    p_value = float(chdtrc(df, chi2)) if df else 1.0
+    deviation = max((test.max_deviation for test in tests), default=0.0)
+    return SRM(chi2, df, p_value, deviation, _status(p_value, deviation))
+
+
 def sequential_srm(counts_by_day: ArrayLike, ratio: ArrayLike, concentration: float = 1000.0) -> NDArray[np.float64]:
     """p-value of a sample ratio mismatch after each day (days,), valid at all looks together; it never rises.
 
@@ -71,11 +86,15 @@ def sequential_srm(counts_by_day: ArrayLike, ratio: ArrayLike, concentration: fl
         raise InvalidInput(f"A concentration of {concentration:g} was given; it must be above 0.", field="concentration")
     for day in days:
         _check(day, plan)
-    shares, seen = plan / plan.sum(), days.cumsum(axis=0)
-    prior, total = concentration * shares, seen.sum(axis=1)
-    evidence = gammaln(concentration) - gammaln(concentration + total)
-    evidence += (gammaln(prior + seen) - gammaln(prior) - xlogy(seen, shares)).sum(axis=1)
+    evidence = log_bayes_factor(days.cumsum(axis=0), plan / plan.sum(), concentration)
     return np.exp(-np.maximum(0.0, np.maximum.accumulate(evidence)))
+
+
+def log_bayes_factor(seen: NDArray[np.float64], shares: NDArray[np.float64], concentration: float = 1000.0) -> NDArray[np.float64]:
+    """Evidence (...) of counts `seen` (..., k) against `shares` (k,), which sum to 1: log Dirichlet-multinomial less log multinomial."""
+    prior, total = concentration * shares, seen.sum(axis=-1)
+    evidence = gammaln(concentration) - gammaln(concentration + total)
+    return np.asarray(evidence + (gammaln(prior + seen) - gammaln(prior) - xlogy(seen, shares)).sum(axis=-1))
 
 
 def _check(counts: NDArray[np.float64], plan: NDArray[np.float64]) -> None:

@@ -68,11 +68,16 @@ def in_namespace(unit_id: str, namespace: Sequence[Any]) -> bool:
 # --- a whole array ----------------------------------------------------------------------------------------------------------------
 
 
-def hash_many(unit_ids: NDArray[Any], seed: str, version: int = 2) -> NDArray[np.float64]:
-    """`hash_unit` of every id (n,), texts or whole numbers (hashed as decimal texts). Raises InvalidInput for other ids or versions."""
+def hash_many(unit_ids: NDArray[Any], seed: str, version: int | str = 2) -> NDArray[np.float64]:
+    """`hash_unit` of every id (n,), texts or whole numbers (hashed as decimal texts); version "splitmix64" is `splitmix_many`.
+
+    Raises InvalidInput for other ids or versions.
+    """
+    if version == "splitmix64":
+        return splitmix_many(unit_ids, seed)
     if version not in STEPS:
         raise InvalidInput(f"Hash version {version!r} was given; expected 1 or 2.", field="hashVersion")
-    return _chunked(unit_ids, lambda ids: _fnv_numbers(ids, seed, version))
+    return _chunked(unit_ids, lambda ids: _fnv_numbers(ids, seed, int(version)))
 
 
 def splitmix_many(unit_ids: NDArray[Any], seed: str) -> NDArray[np.float64]:
