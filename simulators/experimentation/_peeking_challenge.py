@@ -19,8 +19,8 @@ DAILY_READ = Challenge(
     world={"looks": 14, "n_per_look": 500, "alpha": 5.0, "effect": 100.0},
     design=("rules", "rho", "tuning", "tau", "overrun", "variance_ratio"),
     assertions=(
-        Assertion("fpr", "<=", 0.055, "share", "target", label="Tests without an effect that stop"),
-        Assertion("power", ">=", 0.77, "share", "target", label="Power"),
+        Assertion("fpr", "<=", 5.5, "%", "target", label="Tests without an effect that stop"),
+        Assertion("power", ">=", 77.0, "%", "target", label="Power"),
         Assertion("mean_looks", "<=", 11.0, "looks", "target", label="Mean looks under the effect"),
         Assertion("exaggeration", "<=", 1.36, "x truth", "target", label="Exaggeration of stopped tests"),
         Assertion("users", "<=", 14_000.0, "users", "ceiling", label="Users of a test that never stops"),

@@ -50,8 +50,8 @@ def rule_metrics(kind: str, row: StoppingRow, params: PeekingParams) -> Iterator
         return Metric(f"{key}@{kind}", label, value, unit, better, ci=ci, series=LABELS[kind], **more)
 
     nothing = "" if row.exaggeration is not None else ("There is no effect to overstate." if not params.effect else "No test stopped.")
-    yield made("fpr", "False positive rate", row.fpr, row.fpr_se, "share", "down", limit=params.level, limit_label="alpha")
-    yield made("power", "Power", row.power, row.power_se, "share", "up")
+    yield made("fpr", "False positive rate", 100 * row.fpr, 100 * row.fpr_se, "%", "down", limit=params.alpha, limit_label="alpha")
+    yield made("power", "Power", 100 * row.power, 100 * row.power_se, "%", "up", limit=100.0, limit_label="every effect")
     yield made("mean_looks", "Mean looks under the effect", row.mean_looks, row.mean_looks_se, "looks", "down")
     yield made(
         "exaggeration",
@@ -164,8 +164,8 @@ def false_positives_figure(rows: Rows, design: Design) -> Figure:
     ]
     worst = max(rows, key=lambda kind: rows[kind].fpr)
     over = rows[worst].fpr > design.alpha + 3 * rows[worst].fpr_se
-    title = f"{LABELS[worst]}: {rows[worst].fpr:.1%} false positives by look {looks[-1]}"
-    title += f", alpha is {design.alpha:.3g}".replace(f"{design.alpha:.3g}", f"{design.alpha:.1%}") if over else ", no rule exceeds alpha"
+    title = f"{LABELS[worst]}: {rows[worst].fpr:.1%} false positives by look {looks[-1]}, "
+    title += f"{rows[worst].fpr / design.alpha:.1f} times alpha" if over else "and no rule has more"
     summary = "; ".join(f"{LABELS[kind]} {row.fpr:.2%}" for kind, row in rows.items()) + f" by look {looks[-1]}."
     y = Axis("Tests without an effect stopped so far", percent=True)
     return _with_plan(
@@ -177,32 +177,32 @@ def _with_plan(figure: Figure, design: Design) -> Figure:
     return with_line(figure, label="plan ends", x=design.planned) if len(design.n) > design.planned else figure
 
 
-def stopping_figure(rows: Rows, design: Design) -> Figure:
+def stopping_figure(rows: Rows, params: PeekingParams, design: Design) -> Figure:
     """Share of tests with the effect that stop at each look, for up to four rules; many looks are binned."""
     shown = [kind for kind in HISTOGRAM_ORDER if kind in rows][:MOST_HISTOGRAMS]
     looks = len(design.n)
     starts = np.unique(np.linspace(0, looks, min(looks, MOST_BINS), endpoint=False).astype(int))
     ends = [*starts[1:], looks]
     names = [f"{low + 1}" if high == low + 1 else f"{low + 1}-{high}" for low, high in zip(starts, ends, strict=True)]
-    labels = [f"look {name}" if looks <= 7 else name for name in names] + ["never"]
     series = []
     for kind in shown:
         row = rows[kind]
         counts = [*np.add.reduceat(row.stops, starts), row.reps - row.stops.sum()]
-        series.append(Series(LABELS[kind], labels, [float(c) / row.reps for c in counts], colour=COLOURS.get(kind, 5)))
-    medians = {kind: _median_look(rows[kind]) for kind in shown}
-    title = "Half of the tests with the effect have stopped: " + ", ".join(
-        f"{LABELS[kind]} {'by look ' + str(look) if look else 'never'}" for kind, look in list(medians.items())[:3]
-    )
+        series.append(Series(LABELS[kind], [*names, "never"], [float(c) / row.reps for c in counts], colour=COLOURS.get(kind, 5)))
+    title = "Half of the tests with the effect have stopped: " + ", ".join(_half_stopped(kind, rows[kind]) for kind in shown[:3])
+    if not params.effect:
+        title = "Without an effect every stop is a mistake: " + ", ".join(f"{LABELS[kind]} {rows[kind].power:.0%}" for kind in shown[:3])
     summary = (
         "; ".join(f"{LABELS[kind]}: {rows[kind].power:.1%} stop, {rows[kind].mean_looks:.1f} looks on average" for kind in shown) + "."
     )
-    return bar_figure("stopping", title, summary, series, Axis("Look of the stop", "number"), Axis("Tests with the effect", percent=True))
+    figure = bar_figure("stopping", title, summary, series, Axis("Look of the stop", "number"), Axis("Tests with the effect", percent=True))
+    figure.plot["layout"]["xaxis"]["type"] = "category"  # names that look like numbers would become numbers, and "never" nothing
+    return figure
 
 
-def _median_look(row: StoppingRow) -> int | None:
+def _half_stopped(kind: str, row: StoppingRow) -> str:
     reached = np.flatnonzero(np.cumsum(row.stops) >= row.reps / 2)
-    return int(reached[0]) + 1 if len(reached) else None
+    return f"{LABELS[kind]} {f'by look {reached[0] + 1}' if len(reached) else 'never'}"
 
 
 def paths_figure(noise: Floats, params: PeekingParams, design: Design) -> Figure:

@@ -106,7 +106,7 @@ class Peeking(Lab):
             figures=[
                 views.false_positives_figure(rows, design),
                 views.boundaries_figure(rows, design),
-                views.stopping_figure(rows, design),
+                views.stopping_figure(rows, params, design),
                 views.paths_figure(first, params, design),
             ],
             tables=views.tables(rows, params, design),
