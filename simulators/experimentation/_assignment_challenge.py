@@ -11,7 +11,8 @@ TWELVE_TEAMS = Challenge(
         "Twelve experiments start on Monday, and each needs **20 % of the units** outside the holdout. Three pairs do not go together: a "
         "unit treated by both of E1 and E2, of E3 and E4, or of E5 and E6 loses 4 % of its engagement.\n\n"
         "Keep at least 5 % of the units in the holdout, give every experiment its traffic, let no unit be in both of a conflicting pair, "
-        "and let no experiment predict another's arms. The platform runs **at most four layers**. CUPED up to a correlation of 0.9 is at hand."
+        "and let no experiment predict another's arms. The platform runs **at most four layers**. CUPED up to a correlation of 0.9 is at "
+        "hand."
     ),
     world={"n_units": 100_000, "id_kind": "integer", "fault": "none"},
     design=("packing", "custom", "layers", "hash", "holdout", "cuped_rho"),

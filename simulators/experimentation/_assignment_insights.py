@@ -9,12 +9,12 @@ import numpy as np
 
 from simulators.experimentation._assignment_alarm import ALARM_P, LEVELS, NAMES
 from simulators.experimentation._assignment_logs import LOSING
-from simulators.experimentation._assignment_views import Findings
+from simulators.experimentation._assignment_views import Findings, p_text
 from simulators.lab import Insight
 
 
 def insights(found: Findings) -> Iterator[Insight]:
-    for find in (_log, _blind, _ramp, _hash, _packing, _conflicts, _cuped, _peeking, _price):
+    for find in (_log, _odds, _blind, _ramp, _hash, _packing, _conflicts, _cuped, _peeking, _price):
         yield from find(found)
 
 
@@ -23,18 +23,32 @@ def _log(found: Findings) -> Iterator[Insight]:
     if reading.lift.estimate is None:
         yield Insight(f"No effect can be read from this log. {reading.lift.error}", "evaluation", "undefined")
         return
-    lift = f"{100 * reading.lift.estimate:+.2f} %, p = {reading.lift.p_value:.2g}"
-    ratio = f"the sample ratio is {reading.srm.status} (p = {reading.srm.p_value:.2g})"
+    lift = f"{100 * reading.lift.estimate:+.2f} %, {p_text(reading.lift.p_value or 0.0)}"
+    ratio = f"the sample ratio is {reading.srm.status} ({p_text(reading.srm.p_value)})"
     if reading.false_win and reading.srm.status == "red":
         text = f"The log reads a win of {lift}, where the truth is 0; {ratio}: the alarm is right and the win is not."
         yield Insight(text, "evaluation", "false_win_caught")
     elif reading.false_win:
         text = f"The log reads a win of {lift}, where the truth is 0, and {ratio}: nothing stops this launch."
         yield Insight(text, "evaluation", "false_win_missed")
+    elif reading.false_loss:
+        text = f"The log reads a loss of {lift}, where the truth is 0, and {ratio}: a change that harms nobody is thrown away."
+        yield Insight(text, "evaluation", "false_loss")
     elif reading.srm.status == "red":
         yield Insight(f"No win is read ({lift}), but {ratio}: the arms are no longer alike, so trust no metric.", "evaluation", "srm_red")
     else:
         yield Insight(f"The log reads {lift}, and {ratio}.", "evaluation", "quiet")
+
+
+def _odds(found: Findings) -> Iterator[Insight]:
+    odds = found.reading.odds
+    if odds is None or found.params.fault == "none" or found.params.fault_rate == 0:
+        return
+    text = (
+        f"Of 100 such launches about {100 * odds.win:.0f} would read a win and {100 * odds.red:.0f} a red sample ratio; in "
+        f"{100 * odds.unstopped:.0f} of them a false win meets no red alarm."
+    )
+    yield Insight(text, "evaluation", "odds")
 
 
 def _blind(found: Findings) -> Iterator[Insight]:
@@ -61,8 +75,8 @@ def _ramp(found: Findings) -> Iterator[Insight]:
         return
     if reading.pooled.p_value < ALARM_P <= reading.srm.p_value:
         text = (
-            f"Days pooled against the last share, the ratio looks broken (p = {reading.pooled.p_value:.2g}); phase by phase it is as "
-            f"planned (p = {reading.srm.p_value:.2g}): test every phase against its own share."
+            f"Days pooled against the last share, the ratio looks broken ({p_text(reading.pooled.p_value)}); phase by phase it is as "
+            f"planned ({p_text(reading.srm.p_value)}): test every phase against its own share."
         )
         yield Insight(text, "evaluation", "ramp_pooled")
     if found.params.fault == "ramp_without_sticky":
@@ -84,8 +98,8 @@ def _hash(found: Findings) -> Iterator[Insight]:
         yield Insight(text, "architecture", "hash_correlated")
     else:
         text = (
-            f"The largest correlation of {len(audit.pairs)} pairs is {largest:.4f}; for {audit.n:,} units chance gives each about {noise:.4f}, "
-            "so no experiment tells another's arms."
+            f"The largest correlation of {len(audit.pairs)} pairs is {largest:.4f}; for {audit.n:,} units chance gives each about "
+            f"{noise:.4f}, so no experiment tells another's arms."
         )
         yield Insight(text, "architecture", "hash_independent")
 

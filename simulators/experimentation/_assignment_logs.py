@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaincinv
+from scipy.special import gammainc, gammaincinv, ndtr, ndtri
 
-from simulators.engines.experiment.srm import SRM, srm_by_phase, srm_test
+from simulators.engines.experiment.srm import RED_P, SRM, srm_by_phase, srm_test
 from simulators.engines.experiment.stats import Comparison, Moments, compare, summary
 from simulators.experimentation._assignment_traffic import SCALE, SHAPE
 
@@ -110,15 +110,28 @@ def expose(params: AssignmentParams, units: Units, final_share: float) -> Exposu
 def _lost(fault: str, rate: float, y: Floats, chance: Floats) -> Mask:
     """Units that would be lost if treated; the share `rate` of all, chosen in the fault's own manner."""
     if fault == "treatment_crash":
-        return chance < rate * np.exp(-y / CRASH_SCALE) / CRASH_MEAN
+        return np.asarray(chance < rate * np.exp(-y / CRASH_SCALE) / CRASH_MEAN)
     if fault == "bot_filter":
-        return chance < rate * y / (SHAPE * SCALE)
+        return np.asarray(chance < rate * y / (SHAPE * SCALE))
     if fault == "late_trigger":
         return np.asarray(y < SCALE * float(gammaincinv(SHAPE, rate)))
-    return chance < rate
+    return np.asarray(chance < rate)
 
 
 # --- reading the log ------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Odds:
+    """Over many launches of the same test: the chance of a significant gain, of a red sample ratio, and of the gain without the red."""
+
+    win: float
+    red: float
+
+    @property
+    def unstopped(self) -> float:
+        """How many units are kept and how much the kept ones do are independent."""
+        return self.win * (1 - self.red)
 
 
 @dataclass(frozen=True)
@@ -130,11 +143,16 @@ class Reading:
     pooled: SRM | None
     lift: Comparison
     phases: int
+    odds: Odds | None
 
     @property
     def false_win(self) -> bool:
         """A significant gain where nothing was done."""
         return self.lift.p_value is not None and self.lift.p_value < 0.05 and (self.lift.estimate or 0) > 0
+
+    @property
+    def false_loss(self) -> bool:
+        return self.lift.p_value is not None and self.lift.p_value < 0.05 and (self.lift.estimate or 0) < 0
 
     @property
     def missing(self) -> float | None:
@@ -149,4 +167,31 @@ def read_logs(params: AssignmentParams, logs: Logs) -> Reading:
     counts = np.array([logs.logged[run].sum(axis=0) for run in runs])
     plans = np.array([(1 - shares[run.start], shares[run.start]) for run in runs])
     pooled = srm_test(logs.logged, plans[-1]) if 0 < shares[-1] < 1 else None
-    return Reading(logs, srm_by_phase(counts, plans), pooled, compare(logs.control, logs.treatment, difference="relative"), len(runs))
+    lift = compare(logs.control, logs.treatment, difference="relative")
+    odds = _odds(params, lift, float(shares[-1])) if len(runs) == 1 else None
+    return Reading(logs, srm_by_phase(counts, plans), pooled, lift, len(runs), odds)
+
+
+def _odds(params: AssignmentParams, lift: Comparison, share: float) -> Odds | None:
+    """By the normal approximation; None where the log tells too little, or the fault does more than take treated units away."""
+    if params.fault not in (*LOSING, "none") or lift.se is None or not 0 < share < 1:
+        return None
+    rate = params.fault_rate / 100 if params.fault != "none" else 0.0
+    true_lift = (1 - rate * _mean_of_lost(params.fault, rate)) / (1 - rate) - 1
+    win = float(ndtr(true_lift / lift.se - ndtri(0.975)))
+    n, kept = params.n_units, share * (1 - rate) / (1 - share * rate)
+    rows = n * (1 - share * rate)
+    shift, spread = rows * (kept - share), np.sqrt(rows * kept * (1 - kept))
+    edge = -float(ndtri(RED_P / 2)) * np.sqrt(rows * share * (1 - share))
+    return Odds(win, float(ndtr((-edge - shift) / spread) + ndtr((shift - edge) / spread)))
+
+
+def _mean_of_lost(fault: str, rate: float) -> float:
+    """Mean engagement of the units a fault takes, over that of all."""
+    if fault == "treatment_crash":
+        return 1 / (1 + SCALE / CRASH_SCALE)
+    if fault == "bot_filter":
+        return (SHAPE + 1) / SHAPE
+    if fault == "late_trigger" and rate:
+        return float(gammainc(SHAPE + 1, float(gammaincinv(SHAPE, rate)))) / rate
+    return 1.0

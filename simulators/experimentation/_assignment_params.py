@@ -92,7 +92,7 @@ class AssignmentParams(LabParams):
         },
     )
     fault_rate: float = param(
-        2.0, title="Treated units hit", unit="%", ge=0, le=10, step=0.5, group="logging", help="Share of the treated units it concerns."
+        2.0, title="Units hit", unit="%", ge=0, le=10, step=0.5, group="logging", help="Share of the units whom the fault concerns."
     )
     ramp: tuple[Percent, ...] = param(
         (50.0,),

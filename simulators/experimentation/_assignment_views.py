@@ -34,6 +34,10 @@ class Findings:
     alarms: Alarms
 
 
+def p_text(p: float) -> str:
+    return f"p = {p:.2g}" if p >= LOWEST_P else f"p < {LOWEST_P:g}"
+
+
 # --- metrics --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -48,6 +52,13 @@ def log_metrics(reading: Reading) -> list[Metric]:
         Metric("lift", "Apparent lift", value, "%", ci=ci, limit=0.0, limit_label="true effect", note=lift.error or ""),
         _missing(reading),
     ]
+    if reading.odds is not None:
+        note = "of many launches with this fault and these units; the effect is 0"
+        made += [
+            Metric("win_chance", "Chance to read a win", 100 * reading.odds.win, "% of launches", "down", note=note),
+            Metric("red_chance", "Chance of a red sample ratio", 100 * reading.odds.red, "% of launches", note=note),
+            Metric("unstopped", "False wins without a red alarm", 100 * reading.odds.unstopped, "% of launches", "down", note=note),
+        ]
     if reading.phases > 1 and reading.pooled is not None:
         note = "all days against the last share; a ramp is no fault, so read the p-value per phase"
         made.append(Metric("srm_pooled_p", "Sample ratio p-value, days pooled", reading.pooled.p_value, "probability", note=note))
@@ -99,7 +110,7 @@ def log_figure(reading: Reading) -> Figure:
         Series("Logged", arms, logged.tolist(), text=[f"{n:,.0f}" for n in logged]),
     ]
     colour = {"red": "The sample ratio is red", "yellow": "The sample ratio is yellow", "green": "The sample ratio is green"}
-    title = f"{colour[reading.srm.status]}: p = {reading.srm.p_value:.2g}"
+    title = f"{colour[reading.srm.status]}: {p_text(reading.srm.p_value)}"
     summary = "; ".join(f"{arm}: {a:,.0f} assigned, {b:,.0f} logged" for arm, a, b in zip(arms, assigned, logged, strict=True))
     return bar_figure("log", title, summary, series, Axis("Arm"), Axis("Units", "units"))
 
@@ -203,8 +214,10 @@ def interaction_figure(found: Findings) -> Figure:
     known = {name: item for name, item in measured.items() if item is not None}
     if not known:
         series = [Series("Units in both", [f"{a} and {b}" for a, b in CONFLICTS], [float(n) for n in found.traffic.both.values()])]
-        text = "No conflicting pair shares units that could be compared."
-        return bar_figure("interaction", "Conflicting experiments never meet", text, series, Axis("Pair"), Axis("Units in both", "units"))
+        meet = "Conflicting experiments always deal the same arm: nothing shows what they cost"
+        title = meet if found.traffic.conflict_units else "Conflicting experiments never meet"
+        text = f"{found.traffic.conflict_units:,} units are in both of a conflicting pair; there are no arms to compare."
+        return bar_figure("interaction", title, text, series, Axis("Pair"), Axis("Units in both", "units"))
     values = [100 * item.estimate for item in known.values()]
     margin = [196 * item.se for item in known.values()]
     series = [Series("Measured, 95 % interval", list(known), values, "markers", 1, low=[v - m for v, m in zip(values, margin, strict=True)],

@@ -21,8 +21,8 @@ class AssignmentLab(Lab):
     """Does every user land in the intended arm, independently of other experiments, and do the logs prove it?
 
     **Hash.** A unit's arm is a hash of its id and the experiment's seed, so no table of assignments is kept. The audit hashes all units
-    with twelve seeds that differ only at their end and compares the arms of each pair; chance alone gives correlations of about one over the
-    root of the units.
+    with twelve seeds that differ only at their end and compares the arms of each pair; chance alone gives correlations of about one over
+    the root of the units.
 
     **Layers.** Each layer hashes with a seed of its own and gives its experiments disjoint parts of the number line: inside a layer
     experiments exclude one another, across layers they overlap at random. The holdout is cut off before all layers. Twelve experiments
@@ -64,7 +64,7 @@ class AssignmentLab(Lab):
         Preset(
             "crash_that_won",
             "The crash that won",
-            "One treated user in a hundred crashes, the least engaged most. The log reads a lift; how often does an alarm stop it?",
+            "One treated user in a hundred crashes, the least engaged most. How often does that win, and how often does an alarm ring?",
             {"fault_rate": 1.0},
         ),
         Preset(
