@@ -42,6 +42,34 @@ def join(sim: Sim, r: int, i: int, chunk: int) -> None:
 
 
 @inlined
+def join_steady(sim: Sim, r: int, start: int, stop: int) -> int:
+    """Joins the decodes at positions `start`... of the running list as long as none of them needs a block; returns where that ended.
+
+    Nearly all of a simulation is this loop, so its sums are kept in registers.
+    """
+    replica, size, tokens_each = sim.replicas[r], sim.world[0].block_size, 1 + sim.world[0].spec_k
+    count, kv, at = replica.batch, 0, start
+    if replica.free_blocks < 1:
+        return start
+    while at < stop:
+        i = sim.running[r, at]
+        request = sim.requests[i]
+        processed = request.processed
+        if request.prompt_done == 0 or processed + tokens_each > request.blocks * size + 1:
+            break
+        request.chunk = tokens_each
+        sim.batch[r, count] = i
+        kv += processed
+        count += 1
+        at += 1
+    replica.batch = count
+    replica.decodes += at - start
+    replica.tokens += (at - start) * tokens_each
+    replica.decode_kv += kv
+    return at
+
+
+@inlined
 def leave(sim: Sim, r: int, i: int) -> None:
     """Undoes `join`, for a request that is evicted while the batch forms."""
     replica, at = sim.replicas[r], 0
@@ -137,62 +165,63 @@ def _log(sim: Sim, r: int) -> None:
 @inlined
 def complete(sim: Sim, r: int, now: float) -> None:
     """The iteration ends: tokens count, prompts end, requests finish, in batch order."""
-    replica, policy = sim.replicas[r], sim.world[0].policy
-    rejoins = policy in (VLLM_V0, SARATHI)  # there the batch was taken off the running list; elsewhere it never left it
-    steady, gone = 0, 0
+    replica, world = sim.replicas[r], sim.world[0]
+    rejoins = world.policy in (VLLM_V0, SARATHI)  # there the batch was taken off the running list; elsewhere it never left it
+    plain = world.spec_k == 0 and world.order != VTC
+    previous, alone, running, finished = replica.previous_end_s, replica.decode_alone_s, replica.running, world.finished
+    steady = 0
     for k in range(replica.batch):
         i = sim.batch[r, k]
         request = sim.requests[i]
-        if request.prompt_done == 1:
-            steady += _decoded(sim, r, i, now)
+        request.chunk, chunk = 0, request.chunk
+        if plain and request.prompt_done == 1 and request.last_token_s == previous and request.processed + 1 < request.total:
+            request.processed += 1
+            request.decode_s += alone
+            request.last_token_s = now
+            steady += 1
+        elif request.prompt_done == 1:
+            _decoded(sim, r, i, chunk, now)
         else:
-            _prefilled(sim, r, i, now)
-        request.chunk = 0
-        if request.processed >= request.total and policy != STATIC:
-            _finish(sim, r, i, now)
-            gone += 1
-        elif rejoins:
-            sim.running[r, replica.running] = i
-            replica.running += 1
+            _prefilled(sim, r, i, chunk, now)
+        if rejoins and request.blocks > 0:
+            sim.running[r, running] = i
+            running += 1
+    replica.running = running
+    replica.outstanding -= steady
     if steady > 0:
-        count_gaps(sim, now - replica.previous_end_s, steady)
-    if gone > 0 and not rejoins:
+        count_gaps(sim, now - previous, steady)
+    if world.finished > finished and not rejoins:
         drop_absent(sim, r)
     replica.previous_end_s = now
     replica.batch = 0
 
 
 @inlined
-def _decoded(sim: Sim, r: int, i: int, now: float) -> int:
-    """One more token, or as many as were accepted. Returns 1 if the gap before it was the iteration itself, to be counted in bulk."""
+def _decoded(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
+    """One more token, or as many as were accepted."""
     replica, request = sim.replicas[r], sim.requests[i]
-    tokens = 1
-    if sim.world[0].spec_k > 0:
-        tokens = min(1 + accepted_drafts(sim, i), max(request.total - request.processed, 1))
-        sim.itl_hist[0] += tokens - 1
     if request.processed >= request.total:  # a finished slot of a static batch computes on
         request.processed += 1
-        return 0
+        return
+    tokens = min(1 + accepted_drafts(sim, i, chunk - 1), request.total - request.processed)
     request.processed += tokens
     request.decode_s += replica.decode_alone_s
     replica.outstanding -= tokens
-    last, request.last_token_s = request.last_token_s, now
+    sim.itl_hist[0] += tokens - 1
+    count_gaps(sim, now - request.last_token_s, 1)
+    request.last_token_s = now
     if sim.world[0].order == VTC:
         serve(sim, r, i, OUTPUT_WEIGHT * tokens)
-    if sim.world[0].policy == STATIC and request.processed >= request.total:
-        request.finished_s = now
-    if last == replica.previous_end_s:
-        return 1
-    count_gaps(sim, now - last, 1)
-    return 0
+    if request.processed == request.total:
+        _finish(sim, r, i, now)
 
 
 @inlined
-def _prefilled(sim: Sim, r: int, i: int, now: float) -> None:
+def _prefilled(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
     """A chunk of the prompt is done. The prompt's end yields a token."""
     replica, request = sim.replicas[r], sim.requests[i]
-    request.processed += request.chunk
-    replica.outstanding -= request.chunk
+    request.processed += chunk
+    replica.outstanding -= chunk
     if math.isnan(request.evicted_s):
         request.prefill_s += replica.duration_s
     elif request.processed >= request.redo_until:
@@ -209,15 +238,17 @@ def _prefilled(sim: Sim, r: int, i: int, now: float) -> None:
     else:
         count_gaps(sim, now - request.last_token_s, 1)
     request.last_token_s = now
-    if sim.world[0].policy == STATIC and request.processed >= request.total:
-        request.finished_s = now
+    if request.processed == request.total:
+        _finish(sim, r, i, now)
 
 
 @inlined
 def _finish(sim: Sim, r: int, i: int, now: float) -> None:
+    """The last token is out. The blocks are free again, but for a slot of a static batch, which computes on until all are done."""
     sim.requests[i].finished_s = now
     sim.world[0].finished += 1
-    release(sim, r, i)
+    if sim.world[0].policy != STATIC:
+        release(sim, r, i)
 
 
 @inlined
@@ -243,13 +274,13 @@ def count_gaps(sim: Sim, gap_s: float, count: int) -> None:
 
 
 @inlined
-def accepted_drafts(sim: Sim, i: int) -> int:
+def accepted_drafts(sim: Sim, i: int, drafts: int) -> int:
     """Drafted tokens accepted before the first refusal, each with chance alpha (Leviathan et al., ICML 2023).
 
     The chance is a hash of seed, request and progress, so that a draw does not depend on what other requests do.
     """
     world, accepted = sim.world[0], 0
-    while accepted < sim.requests[i].chunk - 1 and uniform(world.seed, i, sim.requests[i].processed * 64 + accepted) < world.spec_alpha:
+    while accepted < drafts and uniform(world.seed, i, sim.requests[i].processed * 64 + accepted) < world.spec_alpha:
         accepted += 1
     return accepted
 

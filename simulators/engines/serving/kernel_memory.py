@@ -17,12 +17,17 @@ def blocks_for(sim: Sim, tokens: int) -> int:
 
 
 @inlined
-def take_blocks(sim: Sim, r: int, i: int, needed: int) -> None:
-    """Gives the request blocks until it holds `needed`. The caller has seen that there are enough."""
-    more = needed - sim.requests[i].blocks
-    if more > 0:
-        sim.requests[i].blocks += more
-        sim.replicas[r].free_blocks -= more
+def blocks_missing(sim: Sim, i: int, tokens: int) -> int:
+    """Blocks the request lacks to hold so many tokens. Mostly none, which a product shows sooner than a division."""
+    held = sim.requests[i].blocks
+    return blocks_for(sim, tokens) - held if tokens > held * sim.world[0].block_size else 0
+
+
+@inlined
+def take_blocks(sim: Sim, r: int, i: int, count: int) -> None:
+    """The caller has seen that there are enough."""
+    sim.requests[i].blocks += count
+    sim.replicas[r].free_blocks -= count
 
 
 @inlined
@@ -62,10 +67,10 @@ def _forget(sim: Sim, r: int, i: int) -> None:
 
 
 @inlined
-def admit(sim: Sim, r: int, i: int, needed: int, now: float) -> None:
-    """A request off the queue becomes resident with `needed` blocks."""
+def admit(sim: Sim, r: int, i: int, blocks: int, now: float) -> None:
+    """A request off the queue becomes resident."""
     request = sim.requests[i]
-    take_blocks(sim, r, i, needed)
+    take_blocks(sim, r, i, blocks)
     sim.replicas[r].resident += 1
     if math.isnan(request.scheduled_s):
         request.scheduled_s = now

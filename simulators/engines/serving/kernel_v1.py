@@ -8,8 +8,8 @@ processed so far and those of this iteration, without a watermark.
 from __future__ import annotations
 
 from simulators.engines.serving.jit import inlined
-from simulators.engines.serving.kernel_batch import join, leave
-from simulators.engines.serving.kernel_memory import admit, blocks_for, evict, take_blocks
+from simulators.engines.serving.kernel_batch import join, join_steady, leave
+from simulators.engines.serving.kernel_memory import admit, blocks_missing, evict, take_blocks
 from simulators.engines.serving.kernel_queue import peek, pop, serve
 from simulators.engines.serving.state import NOBODY, PRIORITY, SRPT, VTC, Sim
 
@@ -31,6 +31,10 @@ def serve_running(sim: Sim, r: int, which: int, now: float) -> bool:
     """Every running request gets what it can use of the budget. False if somebody was evicted."""
     replica, restarts, k = sim.replicas[r], sim.replicas[r].restarts, 0
     while k < replica.running and budget_left(sim, r) > 0:
+        steady = join_steady(sim, r, k, min(replica.running, k + budget_left(sim, r) // (1 + sim.world[0].spec_k)))
+        if steady > k:
+            k = steady
+            continue
         i = sim.running[r, k]
         k += 1
         if which == DECODES and sim.requests[i].prompt_done == 0:
@@ -58,16 +62,16 @@ def next_chunk(sim: Sim, r: int, i: int) -> int:
 
 
 @inlined
-def blocks_after(sim: Sim, r: int, i: int) -> int:
-    """Blocks it will hold with the next chunk. A decode's token is among the processed ones already; drafts are not."""
+def blocks_wanted(sim: Sim, i: int, chunk: int) -> int:
+    """Blocks it lacks for the chunk. A decode's token is among the processed ones already; drafts are not."""
     request = sim.requests[i]
-    return blocks_for(sim, request.processed + next_chunk(sim, r, i) - request.prompt_done)
+    return blocks_missing(sim, i, request.processed + chunk - request.prompt_done)
 
 
 @inlined
 def join_running(sim: Sim, r: int, i: int) -> None:
     chunk = next_chunk(sim, r, i)
-    take_blocks(sim, r, i, blocks_after(sim, r, i))
+    take_blocks(sim, r, i, blocks_wanted(sim, i, chunk))
     join(sim, r, i, chunk)
 
 
@@ -75,7 +79,7 @@ def join_running(sim: Sim, r: int, i: int) -> None:
 def make_room(sim: Sim, r: int, i: int, visited: int, now: float) -> int:
     """Evicts until the request's next chunk fits, at last itself. Returns how many of the first `visited` of the list went."""
     replica, gone = sim.replicas[r], 0
-    while blocks_after(sim, r, i) - sim.requests[i].blocks > replica.free_blocks:
+    while blocks_wanted(sim, i, next_chunk(sim, r, i)) > replica.free_blocks:
         at = least_urgent(sim, r)
         victim = sim.running[r, at]
         gone += at < visited - gone
@@ -117,12 +121,12 @@ def admit_next(sim: Sim, r: int, now: float) -> bool:
     i = peek(sim, r)
     if i == NOBODY or replica.running >= world.max_seqs or budget_left(sim, r) <= 0:
         return False
-    needed = blocks_after(sim, r, i)
-    if needed > replica.free_blocks:
+    chunk = next_chunk(sim, r, i)
+    blocks = blocks_wanted(sim, i, chunk)
+    if blocks > replica.free_blocks:
         return False
     pop(sim, r)
-    chunk = next_chunk(sim, r, i)
-    admit(sim, r, i, needed, now)
+    admit(sim, r, i, blocks, now)
     sim.running[r, replica.running] = i
     replica.running += 1
     join(sim, r, i, chunk)

@@ -7,8 +7,8 @@ Both take the requests of a batch off the running list; those that go on are app
 from __future__ import annotations
 
 from simulators.engines.serving.jit import inlined
-from simulators.engines.serving.kernel_batch import join
-from simulators.engines.serving.kernel_memory import admit, blocks_for, evict, take_blocks
+from simulators.engines.serving.kernel_batch import join, join_steady
+from simulators.engines.serving.kernel_memory import admit, blocks_for, blocks_missing, evict, take_blocks
 from simulators.engines.serving.kernel_queue import peek, pop
 from simulators.engines.serving.state import NOBODY, Sim
 
@@ -33,6 +33,9 @@ def form_vllm_v0(sim: Sim, r: int, now: float) -> None:
     sort_by_arrival(sim, r, 0, replica.running)
     head, tail = 0, replica.running
     while head < tail and replica.batch < world.max_seqs:
+        head = join_steady(sim, r, head, min(tail, head + world.max_seqs - replica.batch))
+        if head == tail or replica.batch == world.max_seqs:
+            break
         head += 1
         tail = decode_or_evict(sim, r, sim.running[r, head - 1], head, tail, now)
     keep_rest(sim, r, 0, head, tail)
@@ -44,6 +47,9 @@ def form_sarathi(sim: Sim, r: int, now: float) -> None:
     replica, world = sim.replicas[r], sim.world[0]
     head, tail, half_read = 0, replica.running, 0
     while head < tail and replica.batch < world.max_seqs:
+        head = join_steady(sim, r, head, min(tail, head + world.max_seqs - replica.batch))
+        if head == tail or replica.batch == world.max_seqs:
+            break
         i = sim.running[r, head]
         head += 1
         if sim.requests[i].prompt_done == 1:
@@ -94,14 +100,14 @@ def decode_or_evict(sim: Sim, r: int, i: int, head: int, tail: int, now: float) 
     Returns the new end of the list, whose positions from `head` on are not visited yet.
     """
     replica, world = sim.replicas[r], sim.world[0]
-    needed = blocks_for(sim, sim.requests[i].processed + world.spec_k)
-    while replica.free_blocks < max(1, needed - sim.requests[i].blocks):
+    missing = blocks_missing(sim, i, sim.requests[i].processed + world.spec_k)
+    while replica.free_blocks < max(1, missing):
         if tail == head:
             evict(sim, r, i, now)
             return tail
         tail -= 1
         evict(sim, r, sim.running[r, tail], now)
-    take_blocks(sim, r, i, needed)
+    take_blocks(sim, r, i, missing)
     join(sim, r, i, 1 + world.spec_k)
     return tail
 
