@@ -167,7 +167,7 @@ def false_positives_figure(rows: Rows, design: Design) -> Figure:
     title = f"{LABELS[worst]}: {rows[worst].fpr:.1%} false positives by look {looks[-1]}, "
     title += f"{rows[worst].fpr / design.alpha:.1f} times alpha" if over else "and no rule has more"
     summary = "; ".join(f"{LABELS[kind]} {row.fpr:.2%}" for kind, row in rows.items()) + f" by look {looks[-1]}."
-    y = Axis("Tests without an effect stopped so far", percent=True)
+    y = Axis("False positives so far", percent=True)
     return _with_plan(
         with_line(line_figure("false_positives", title, summary, series, _look_axis(), y), label="alpha", y=design.alpha), design
     )
