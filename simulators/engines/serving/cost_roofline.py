@@ -72,9 +72,7 @@ def ridge_tokens(gpu: Gpu, model: Model, weights: str = "bf16") -> float:
     return linear_flops(gpu, weights) * model.weight_bytes(weights) / model.params / (2 * gpu.hbm_bytes_per_s)
 
 
-def roofline_tables(
-    model: Model, gpu: Gpu, tp: int, pp: int, weights: str, kv: str, micro_batches: int, share: Efficiency
-) -> CostTables:
+def roofline_tables(model: Model, gpu: Gpu, tp: int, pp: int, weights: str, kv: str, micro_batches: int, share: Efficiency) -> CostTables:
     mfu_tokens, mfu = knots(share.mfu)
     kv_batch, kv_share = knots(share.mbu_kv)
     weight_bytes = model.weight_bytes(weights)

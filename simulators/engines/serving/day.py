@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulators.engines.serving.jit import compiled
 from simulators.engines.serving.trace import Floats, Ints
 from simulators.errors import InvalidInput
 
 POLICIES = ("static", "reactive", "predictive", "hybrid")
-STATIC, REACTIVE, PREDICTIVE, HYBRID = range(4)
 SYNONYMS = {"forecast": "predictive"}
 HOUR_S = 3600
 WAIT_SLO_S = 2.0  # a request that waits longer than this misses its time to first token
@@ -65,6 +63,8 @@ def simulate_day(
     Raises InvalidInput for loads that are negative or not finite, target outside 0 to 1, headroom below 1, negative times, a forecast of
     another length than the load or none where the policy needs one.
     """
+    from simulators.engines.serving import day_kernel
+
     load = _loads("load_rps", load_rps)
     policy = SYNONYMS.get(policy, policy)
     _check(policy, replica_rps, lag_s, interval_s, target, headroom, cooldown_s, warm, wait_slo_s)
@@ -74,7 +74,7 @@ def simulate_day(
     queue, wait = np.zeros((2, len(load)))
     arriving = np.zeros(len(load) + round(lag_s) + 1, dtype=np.int64)
     numbers = (round(lag_s), max(round(interval_s), 1), round(cooldown_s), int(warm))
-    _run(load, expected, POLICIES.index(policy), replica_rps, 1 / target, share, numbers, arriving, replicas, paid, queue, wait)
+    day_kernel.run(load, expected, POLICIES.index(policy), replica_rps, 1 / target, share, numbers, arriving, replicas, paid, queue, wait)
     served = float(load.sum())
     return DayResult(
         replicas=replicas,
@@ -134,86 +134,3 @@ def _check(
     for name, value, good, expected in rules:
         if not (good and np.isfinite(value)):
             raise InvalidInput(f"{name} is {value:g}; expected {expected}.", field=name)
-
-
-@compiled
-def _run(
-    load: Floats,
-    forecast: Floats,
-    policy: int,
-    replica_rps: float,
-    spare: float,
-    forecast_spare: float,
-    numbers: tuple[int, int, int, int],
-    arriving: Ints,
-    replicas: Ints,
-    paid: Ints,
-    queue: Floats,
-    wait: Floats,
-) -> None:
-    """Fills the last four arrays; `arriving` counts the replicas that come up at a second. Everything ordered is paid once it is up."""
-    lag, interval, cooldown, warm = numbers
-    wanted = _wanted(load, forecast, policy, 0, lag + interval, interval, spare, forecast_spare, replica_rps)
-    ready, ordered, waiting = wanted + warm, 0, 0.0
-    enough_since = 0
-    for second in range(len(load)):
-        ready += arriving[second]
-        ordered -= arriving[second]
-        if second > 0 and second % interval == 0:
-            now = _wanted(load, forecast, policy, second, lag + interval, interval, spare, forecast_spare, replica_rps)
-            if now >= wanted:
-                wanted, enough_since = now, second
-            elif second - enough_since >= cooldown:
-                wanted = now
-            order = wanted + warm - ready - ordered
-            if order > 0 and lag > 0:
-                arriving[second + lag] += order
-                ordered += order
-            elif order > 0:
-                ready += order
-            ready = min(ready, wanted + warm)
-        replicas[second] = min(wanted, ready)
-        paid[second] = ready
-        capacity = replicas[second] * replica_rps
-        waiting = max(waiting + load[second] - capacity, 0.0)
-        queue[second] = waiting
-        wait[second] = waiting / capacity
-
-
-@compiled
-def _wanted(
-    load: Floats,
-    forecast: Floats,
-    policy: int,
-    second: int,
-    horizon: int,
-    interval: int,
-    spare: float,
-    forecast_spare: float,
-    replica_rps: float,
-) -> int:
-    """Replicas the policy asks for, at least one. `spare` is capacity over load."""
-    capacity = 0.0
-    if policy == STATIC:
-        capacity = _highest(load, 0, len(load)) * spare
-    if policy in (REACTIVE, HYBRID):
-        capacity = _mean(load, max(second - interval, 0), max(second, 1)) * spare
-    if policy in (PREDICTIVE, HYBRID):
-        capacity = max(capacity, _highest(forecast, second, second + horizon + 1) * forecast_spare)
-    return max(int(np.ceil(capacity / replica_rps - 1e-9)), 1)
-
-
-@compiled
-def _highest(values: Floats, start: int, stop: int) -> float:
-    highest = 0.0
-    for i in range(start, min(stop, len(values))):
-        highest = max(highest, values[i])
-    return highest
-
-
-@compiled
-def _mean(values: Floats, start: int, stop: int) -> float:
-    total = 0.0
-    for i in range(start, stop):
-        total += values[i]
-    return total / (stop - start)

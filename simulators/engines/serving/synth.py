@@ -151,9 +151,7 @@ def multi_turn(
     return Trace(arrival / speed, prompt, output, session=session, hash_ids=ids, hash_ptr=ptr, block_tokens=block_tokens)
 
 
-def _turns(
-    n: int, window_s: float, rng: np.random.Generator, least_prompt: int, most_prompt: int
-) -> tuple[Ints, Floats, Ints, Ints]:
+def _turns(n: int, window_s: float, rng: np.random.Generator, least_prompt: int, most_prompt: int) -> tuple[Ints, Floats, Ints, Ints]:
     """Session, arrival, prompt and output of the first n turns, session by session, that fall into the window."""
     sessions = n  # a session's first turn is always inside, so n sessions suffice
     turns = np.minimum(rng.geometric(1 - rng.beta(0.4, 1.6, sessions)), n)
