@@ -289,3 +289,35 @@ def test_bad_arguments_are_refused():
     assert picked.sums[0] == 4.0
     with pytest.raises(InvalidInput, match="unequal lengths"):
         Moments.from_arrays({"y": [1.0], "x": [1.0, 2.0]})
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16, np.int64, np.uint8])
+@pytest.mark.parametrize("k", [1, 2, 4])
+def test_two_arms_in_one_pass_equal_each_arm_alone(dtype, k):
+    """More rows than a block; one arm holds an enormous value, which must not reach the other."""
+    rng = np.random.default_rng(k)
+    n = 1_100_000 if k == 2 else 20_000
+    arm = rng.integers(0, 2, n).astype(dtype)
+    columns = {f"c{i}": rng.normal(10.0**i, 1, n) for i in range(k)}
+    columns["c0"][np.flatnonzero(arm == 1)[:3]] = 1e14
+    table = MomentTable(("arm",)).update({"arm": arm, **columns})
+    for code in (0, 1):
+        found, picked = table.total(arm=code), np.stack([column[arm == code] for column in columns.values()])
+        assert found.n == picked.shape[1]
+        np.testing.assert_allclose(found.mean, picked.mean(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(np.diag(found.covariance()), picked.var(axis=1, ddof=1), rtol=1e-9)
+        if k > 1 and code == 0:
+            np.testing.assert_allclose(found.covariance(), np.cov(picked), rtol=1e-7, atol=1e-9)
+
+
+def test_a_missing_value_in_one_arm_is_refused_by_name():
+    columns = {"arm": np.array([0, 1] * 5, dtype=np.int8), "y": np.arange(10.0), "x": np.arange(10.0)}
+    columns["x"][3] = np.nan
+    with pytest.raises(InvalidInput, match="Column x"):
+        MomentTable(("arm",)).update(columns)
+
+
+def test_a_table_without_keys_is_one_cell():
+    y = np.arange(10.0)
+    total = MomentTable(()).update({"y": y}).total()
+    assert (total.n, total.mean[0], total.covariance()[0, 0]) == pytest.approx((10, 4.5, y.var(ddof=1)))

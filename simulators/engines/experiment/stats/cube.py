@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.engines.experiment.stats.kernel import Floats, picked_sums
+from simulators.engines.experiment.stats.kernel import Floats, picked_sums, two_cell_sums
 from simulators.engines.experiment.stats.moments import (
     Kind,
     Moments,
@@ -68,7 +68,7 @@ class MomentTable:
         """
         keys, metrics = self._split(columns)
         for rows in blocks(keys | metrics):
-            codes, present = _cell_codes([array[rows] for array in keys.values()])
+            codes, present = _cell_codes([array[rows] for array in keys.values()], rows.stop - rows.start)
             block = block_columns(metrics, rows)
             with np.errstate(invalid="ignore"):  # infinite values are refused below, by name
                 shift = typical_values(block, np.ones(len(codes), dtype=bool))
@@ -120,9 +120,9 @@ class MomentTable:
             self._centred = np.concatenate([self._centred.reshape(-1, k, k), np.zeros((more, k, k))])
 
 
-def _cell_codes(keys: list[NDArray[Any]]) -> tuple[NDArray[np.int64], list[Cell]]:
+def _cell_codes(keys: list[NDArray[Any]], rows: int) -> tuple[NDArray[np.int64], list[Cell]]:
     """Codes (m,) of the cell of each row, numbered from 0, and the key values of each cell; a few cells may be empty."""
-    combined: NDArray[np.int64] = np.zeros(len(keys[0]) if keys else 0, dtype=np.int64)
+    combined: NDArray[np.int64] = np.zeros(0 if keys else rows, dtype=np.int64)
     levels: list[NDArray[Any]] = []
     for key in keys:
         values, codes = _factorised(key)
@@ -151,7 +151,9 @@ def _factorised(key: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
 
 def _few_cells(columns: list[Floats], shift: Floats, codes: NDArray[Any], cells: int) -> CellSums:
-    """One pass over the block for each cell; the block stays in cache."""
+    """Two cells in one pass; otherwise a pass over the block for each cell, while it stays in cache."""
+    if cells == 2 and columns:
+        return CellSums(*two_cell_sums(columns, shift, codes))
     sums = [picked_sums(columns, shift, codes == cell) for cell in range(cells)]
     return CellSums(*(np.stack([np.asarray(part) for part in parts]) for parts in zip(*sums, strict=True)))
 
