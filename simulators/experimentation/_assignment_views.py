@@ -164,6 +164,8 @@ def alarms_figure(found: Findings) -> Figure:
     series = [Series(name, names, y, colour=i, text=[f"{v:.1f} %" for v in y]) for i, (name, y) in enumerate(rings.items())]
     volume = f"{found.params.units_per_day * found.params.days},000 units in {found.params.days} days"
     title = f"With {volume} the sequential test finds the fault in {rings['With the fault'][2]:.0f} % of experiments"
+    if found.params.fault == "none" or not found.params.fault_rate:
+        title = f"Nothing is wrong: read daily for {volume}, chi-square still rings in {rings['Without a fault'][1]:.1f} %"
     parts = [f"{name}: {a:.1f} % with, {b:.1f} % without" for name, a, b in zip(names, *rings.values(), strict=True)]
     return bar_figure("alarms", title, "; ".join(parts), series, Axis("Alarm"), Axis("Experiments in which it rings", "%"))
 
@@ -213,11 +215,15 @@ def interaction_figure(found: Findings) -> Figure:
     measured = {f"{a} and {b}": interaction(found.traffic.cells[a, b]) for a, b in CONFLICTS if (a, b) in found.traffic.cells}
     known = {name: item for name, item in measured.items() if item is not None}
     if not known:
-        series = [Series("Units in both", [f"{a} and {b}" for a, b in CONFLICTS], [float(n) for n in found.traffic.both.values()])]
+        counts = list(found.traffic.both.values())
+        texts = [f"{count:,} units" for count in counts]
+        series = [Series("Units in both", [f"{a} and {b}" for a, b in CONFLICTS], counts, text=texts)]
         meet = "Conflicting experiments always deal the same arm: nothing shows what they cost"
         title = meet if found.traffic.conflict_units else "Conflicting experiments never meet"
         text = f"{found.traffic.conflict_units:,} units are in both of a conflicting pair; there are no arms to compare."
-        return bar_figure("interaction", title, text, series, Axis("Pair"), Axis("Units in both", "units"))
+        return bar_figure(
+            "interaction", title, text, series, Axis("Pair"), Axis("Units in both", "units", range=(0, 1.1 * max(1, *counts)))
+        )
     values = [100 * item.estimate for item in known.values()]
     margin = [196 * item.se for item in known.values()]
     series = [Series("Measured, 95 % interval", list(known), values, "markers", 1, low=[v - m for v, m in zip(values, margin, strict=True)],
