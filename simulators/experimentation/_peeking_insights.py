@@ -118,7 +118,7 @@ def _overrun(rows: Rows, design: Design) -> Iterator[Insight]:
     anytime = {kind: rows[kind].fpr for kind in ANYTIME if kind in rows}
     said = []
     if planned:
-        worst = max(planned, key=planned.__getitem__)
+        worst = "obrien_fleming" if "obrien_fleming" in planned else max(planned, key=planned.__getitem__)
         said.append(f"{LABELS[worst]} at its last bound errs in {planned[worst]:.1%}")
     if anytime:
         safest = min(anytime, key=anytime.__getitem__)

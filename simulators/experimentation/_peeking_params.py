@@ -43,7 +43,7 @@ class PeekingParams(LabParams):
     )
     fractions: tuple[Fraction, ...] = param(
         (),
-        title="Looks at",
+        title="Uneven looks at",
         unit="share of the plan",
         group="design",
         max_items=60,

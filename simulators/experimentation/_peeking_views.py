@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 Z95 = 1.96
 SHOWN_Z = (1.5, 6.0)
 MOST_BINS = 20
+MOST_MARKERS = 30
 SHOWN_PATHS = 3
 SMALLEST_P = 1e-5
 # Nine rules, six colours: kindred rules share one and differ by their markers.
@@ -115,6 +116,15 @@ def _mode(kind: str) -> Literal["lines", "lines+markers"]:
     return "lines+markers" if kind in MARKED else "lines"
 
 
+def _drawn(kind: str, looks: int) -> list[int]:
+    """Looks at which a curve has points: markers closer than this would hide one another."""
+    return _thinned(looks) if kind in MARKED else list(range(1, looks + 1))
+
+
+def _thinned(looks: int) -> list[int]:
+    return sorted({*range(1, looks + 1, math.ceil(looks / MOST_MARKERS)), looks})
+
+
 def _look_axis() -> Axis:
     return Axis("Look", "number")
 
@@ -123,7 +133,7 @@ def boundaries_figure(rows: Rows, design: Design) -> Figure:
     looks = list(range(1, len(design.n) + 1))
     series = []
     for kind, row in rows.items():
-        at = [k for k in looks if math.isfinite(row.bounds[k - 1])]
+        at = [k for k in _drawn(kind, looks[-1]) if math.isfinite(row.bounds[k - 1])]
         values = [float(row.bounds[k - 1]) for k in at]
         series.append(
             Series(
@@ -151,17 +161,11 @@ def _z(bound: float) -> str:
 
 def false_positives_figure(rows: Rows, design: Design) -> Figure:
     looks = list(range(1, len(design.n) + 1))
-    series = [
-        Series(
-            LABELS[kind],
-            looks,
-            list(np.cumsum(row.stops_null) / row.reps),
-            mode=_mode(kind),
-            colour=COLOURS.get(kind, 0),
-            truth=kind == "fixed",
-        )
-        for kind, row in rows.items()
-    ]
+    series = []
+    for kind, row in rows.items():
+        at, so_far = _drawn(kind, looks[-1]), np.cumsum(row.stops_null) / row.reps
+        values = [float(so_far[k - 1]) for k in at]
+        series.append(Series(LABELS[kind], at, values, mode=_mode(kind), colour=COLOURS.get(kind, 0), truth=kind == "fixed"))
     worst = max(rows, key=lambda kind: rows[kind].fpr)
     over = rows[worst].fpr > design.alpha + 3 * rows[worst].fpr_se
     title = f"{LABELS[worst]}: {rows[worst].fpr:.1%} false positives by look {looks[-1]}, "
@@ -179,9 +183,10 @@ def _with_plan(figure: Figure, design: Design) -> Figure:
 
 def stopping_figure(rows: Rows, params: PeekingParams, design: Design) -> Figure:
     """Share of tests with the effect that stop at each look, for up to four rules; many looks are binned."""
-    shown = [kind for kind in HISTOGRAM_ORDER if kind in rows][:MOST_HISTOGRAMS]
+    one_a_colour = {COLOURS.get(kind, 5): kind for kind in reversed(HISTOGRAM_ORDER) if kind in rows}.values()
+    shown = sorted(one_a_colour, key=HISTOGRAM_ORDER.index)[:MOST_HISTOGRAMS]
     looks = len(design.n)
-    starts = np.unique(np.linspace(0, looks, min(looks, MOST_BINS), endpoint=False).astype(int))
+    starts = np.arange(0, looks, math.ceil(looks / MOST_BINS))
     ends = [*starts[1:], looks]
     names = [f"{low + 1}" if high == low + 1 else f"{low + 1}-{high}" for low, high in zip(starts, ends, strict=True)]
     series = []
@@ -216,9 +221,9 @@ def paths_figure(noise: Floats, params: PeekingParams, design: Design) -> Figure
     series = []
     for colour, path in enumerate(chosen):
         valid = always_valid_p(z[path], 2 * design.n, params.tuning)
-        for name, p, mode in (("p at each look", plain[path], "lines"), ("always-valid p", valid, "markers")):
-            values = [max(SMALLEST_P, float(value)) for value in p]
-            series.append(Series(f"Test {colour + 1}, {name}", list(looks), values, mode=mode, colour=colour))  # type: ignore[arg-type]
+        series.append(Series(f"Test {colour + 1}, p at each look", list(looks), _floored(plain[path]), mode="lines", colour=colour))
+        few = np.array(_thinned(len(looks)))
+        series.append(Series(f"Test {colour + 1}, always-valid p", list(few), _floored(valid[few - 1]), mode="markers", colour=colour))
     share = float(fooled.mean())
     title = f"Nothing changed: {share:.0%} of tests dip below alpha and end above it; three p-values on their way"
     if len(looks) == 1 or not share:
@@ -228,6 +233,10 @@ def paths_figure(noise: Floats, params: PeekingParams, design: Design) -> Figure
     )
     figure = line_figure("p_paths", title, summary, series, _look_axis(), Axis("p-value", "probability", type="log"))
     return with_line(figure, label="alpha", y=design.alpha)
+
+
+def _floored(p: Floats) -> list[float]:
+    return [max(SMALLEST_P, float(value)) for value in p]
 
 
 def tables(rows: Rows, params: PeekingParams, design: Design) -> Sequence[Table]:

@@ -155,7 +155,7 @@ def test_p_values_of_the_shown_tests_dip_below_alpha_and_recover():
     assert len(plain) == len(valid) == 3
     for p, q in zip(plain, valid, strict=True):
         assert min(p) < 0.05 <= p[-1]
-        assert all(b > a for a, b in zip(p, q, strict=True))
+        assert all(b > a for a, b in zip(p, q, strict=True))  # 14 looks: every look has its marker
 
 
 def test_conditional_power_rises_with_z_and_is_left_out_of_short_plans():
@@ -216,16 +216,16 @@ def test_the_challenge_is_neither_given_away_nor_impossible(seed):
 
 def test_some_random_designs_pass_the_challenge():
     (challenge,) = Peeking.challenges
-    rng, passed, tried = np.random.default_rng(7), 0, 150
+    rng, passed, tried = np.random.default_rng(3), 0, 400
     for seed in range(tried):
         design = {
             "rules": (str(rng.choice(RULES)),),
             "rho": float(np.exp(rng.uniform(np.log(0.5), np.log(5)))),
             "tuning": float(np.exp(rng.uniform(np.log(100), np.log(1e6)))),
             "tau": float(np.exp(rng.uniform(np.log(0.001), 0))),
-            "overrun": float(rng.choice([1.0, 1.0 + 0.1 * rng.integers(0, 21)])),
+            "overrun": 1 + int(rng.integers(0, 21)) / 10,  # the grid of the slider
             "variance_ratio": round(float(rng.uniform(0.2, 1)), 2),
-            "reps": 4_000,
+            "reps": 2_000,
         }
         passed += not missed(design, seed)
     assert 0.005 <= passed / tried <= 0.3
