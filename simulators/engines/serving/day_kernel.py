@@ -46,7 +46,7 @@ def run(
                 ordered += order
             elif order > 0:
                 ready += order
-            ready = min(ready, wanted + warm)
+        ready = min(ready, wanted + warm)
         replicas[second] = min(wanted, ready)
         paid[second] = ready
         capacity = replicas[second] * replica_rps

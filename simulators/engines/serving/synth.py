@@ -122,7 +122,9 @@ def tenants(
     bursting = (arrival >= ends[1]) & (arrival < ends[2]) & (rng.random(n) < burst_rps / (rate_rps + burst_rps))
     tenant[bursting] = names.index(burst_tenant)
     per_tenant = {"priority": priorities, "ttft_slo_s": ttft_slo_s}
-    columns = {name: np.asarray(values, dtype=np.float64)[tenant] for name, values in per_tenant.items() if values is not None}
+    columns: dict[str, Any] = {
+        name: np.asarray(values, dtype=np.float64)[tenant] for name, values in per_tenant.items() if values is not None
+    }
     return Trace(arrival, *draw_lengths(rng, n, lengths), tenant=tenant, tenant_names=tuple(names), **columns)
 
 
@@ -152,7 +154,7 @@ def multi_turn(
 
 
 def _turns(n: int, window_s: float, rng: np.random.Generator, least_prompt: int, most_prompt: int) -> tuple[Ints, Floats, Ints, Ints]:
-    """Session, arrival, prompt and output of the first n turns, session by session, that fall into the window."""
+    """Session, arrival, prompt and output of the first n turns, session by session, that fall into the window; by arrival."""
     sessions = n  # a session's first turn is always inside, so n sessions suffice
     turns = np.minimum(rng.geometric(1 - rng.beta(0.4, 1.6, sessions)), n)
     session = np.repeat(np.arange(sessions), turns)
@@ -168,6 +170,7 @@ def _turns(n: int, window_s: float, rng: np.random.Generator, least_prompt: int,
     start = np.maximum(np.rint(rng.lognormal(np.log(5264), 1.2, sessions)), least_prompt)
     prompt = np.minimum(start[session] + _since_first(grown, first, turns), most_prompt)
     kept = np.flatnonzero(arrival < window_s)[:n]
+    kept = kept[np.argsort(arrival[kept], kind="stable")]
     return session[kept], arrival[kept], prompt[kept].astype(np.int64), output[kept].astype(np.int64)
 
 

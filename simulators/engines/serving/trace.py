@@ -93,7 +93,7 @@ class Trace:
     def rows(self, keep: Any) -> Trace:
         """The requests chosen by a slice, a mask or positions, in order of arrival."""
         chosen = np.arange(len(self))[keep]
-        columns = {name: None if getattr(self, name) is None else getattr(self, name)[chosen] for name in ROW_COLUMNS}
+        columns: dict[str, Any] = {name: None if getattr(self, name) is None else getattr(self, name)[chosen] for name in ROW_COLUMNS}
         return replace(self, **columns, **_gathered(self.hash_ids, self.hash_ptr, chosen))
 
 

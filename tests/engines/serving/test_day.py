@@ -39,17 +39,19 @@ def day(seed: int, policy: str, *, spike: float = 1.0, **options: object) -> Day
     st.integers(1, 20),
     st.integers(0, 3),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_queue_and_bill_follow_from_the_replicas(rps: list[float], policy: str, lag: int, interval: int, warm: int) -> None:
     result = simulate_day(rps, 3.0, policy, lag_s=lag, interval_s=interval, cooldown_s=10, forecast=rps, warm=warm)
     waiting = 0.0
-    for second, requests in enumerate(rps):
-        waiting = max(waiting + requests - 3.0 * result.replicas[second], 0.0)
-        assert result.queue[second] == pytest.approx(waiting, abs=1e-9)
-        assert result.wait_s[second] == pytest.approx(waiting / (3.0 * result.replicas[second]), abs=1e-9)
+    queue = []
+    for requests, replicas in zip(rps, result.replicas, strict=True):
+        waiting = max(waiting + requests - 3.0 * replicas, 0.0)
+        queue.append(waiting)
+    assert np.allclose(result.queue, queue, atol=1e-9)
+    assert np.allclose(result.wait_s, queue / (3.0 * result.replicas), atol=1e-9)
     assert result.replica_hours == pytest.approx(result.paid.sum() / 3600)
     assert np.all(result.replicas >= 1) and np.all(result.paid >= result.replicas)
-    assert np.all(result.paid - result.replicas <= warm + (0 if policy == "static" else max(result.paid)))
+    assert np.all(result.paid - result.replicas <= warm)
     late = np.array(rps)[result.wait_s > 2.0].sum()
     assert result.violation_share == pytest.approx(late / max(sum(rps), 1e-300), abs=1e-12)
     assert result.worst_wait_s == result.wait_s.max()
