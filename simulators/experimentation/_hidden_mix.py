@@ -9,7 +9,7 @@ from simulators.engines.experiment import mix
 from simulators.engines.experiment.mix import Arms
 from simulators.engines.experiment.stats import Comparison, compare
 from simulators.experimentation._hidden_params import HiddenParams
-from simulators.experimentation._hidden_text import PER_CENT, signed
+from simulators.experimentation._hidden_text import PER_CENT, signed, upright
 from simulators.figures import Axis, Series, line_figure, with_line
 from simulators.lab import Context, Figure, Insight, Metric, Table
 
@@ -128,7 +128,7 @@ def simpson_figure(seen: MixReading) -> Figure:
         Series("All days", names[split:], y[split:], "markers", 1, low=low[split:], high=high[split:]),
     ]
     title = _simpson_title(seen)
-    summary = "; ".join(f"{name}: {value:+.1f} %" for name, value in zip(names, y, strict=True)) + f"; true lift {signed(seen.truth)}."
+    summary = "; ".join(f"{name}: {value:+.1f}%" for name, value in zip(names, y, strict=True)) + f"; true lift {signed(seen.truth)}."
     figure = line_figure("simpson", title, summary, series, Axis("Comparison"), Axis("Relative lift", "%"))
     return with_line(with_line(figure, label="no effect", y=0.0), label="truth", y=PER_CENT * seen.truth)
 
@@ -150,10 +150,10 @@ def drift_figure(seen: MixReading) -> Figure:
     truth = [mix.DRIFT_MEAN * (1 + (seen.drift_size if day >= seen.drift_day else 0.0)) for day in days]
     series.append(Series("Expected, either arm", days, truth, "lines", truth=True))
     pooled = PER_CENT * (seen.drift_pooled.estimate or 0.0)
-    title = f"A treatment that does nothing reads {pooled:+.1f} % when the versions of its metric are pooled"
+    title = f"A treatment that does nothing reads {pooled:+.1f}% when the versions of its metric are pooled"
     summary = f"{title}; within days {signed(seen.drift_stratified.estimate)}."
     figure = line_figure("versions", title, summary, series, Axis("Day of the test", "day"), Axis("Metric", "actions a user"))
-    return with_line(figure, label="version 2", x=seen.drift_day - 0.5) if seen.drifts else figure
+    return upright(with_line(figure, label="version 2", x=seen.drift_day - 0.5)) if seen.drifts else figure
 
 
 def _levels(seen: MixReading, arm: int) -> list[float]:
@@ -176,11 +176,12 @@ def _simpson(seen: MixReading) -> Iterator[Insight]:
     gap = PER_CENT * (seen.pooled.estimate - seen.stratified.estimate)
     if abs(gap) < 1:
         return
-    what = "Simpson's paradox" if seen.pooled.estimate * seen.stratified.estimate < 0 else "The mix of days"
+    reverse = seen.pooled.estimate * seen.stratified.estimate < 0
+    what, link = ("Simpson's paradox", "yet") if reverse else ("The mix of days", "and")
     ahead = f"treatment is ahead on {up} of {len(seen.by_day)} days"
     yield Insight(
-        f"{what}: {ahead}, yet pooling the ramp reads {signed(seen.pooled.estimate, 0)}, because the share treated and the level of the "
-        f"metric changed together. Within days it is {signed(seen.stratified.estimate, 0)}.",
+        f"{what}: {ahead}, {link} pooling the ramp reads {signed(seen.pooled.estimate, 0)} where it is "
+        f"{signed(seen.stratified.estimate, 0)} within days, because the share treated and the level of the metric changed together.",
         "evaluation",
         "simpson",
     )

@@ -11,6 +11,7 @@ from simulators.engines.experiment.uplift import SegmentEffect, segment_effects
 from simulators.experimentation._hidden_data import OwnData, notes, read_own
 from simulators.experimentation._hidden_params import HiddenParams
 from simulators.experimentation._hidden_segment_views import SHOWN_SEGMENTS, segment_series
+from simulators.experimentation._hidden_text import sideways, upright
 from simulators.figures import Axis, Series, line_figure, with_line
 from simulators.lab import Context, Figure, Insight, Metric, Result, Steps, Table
 
@@ -69,8 +70,8 @@ def _segments_figure(found: list[SegmentEffect], scale: Scale, pooled: Compariso
     title = f"{sum(item.significant for item in found)} of {len(found)} segments differ from the rest after correction"
     summary = "; ".join(f"{row.name}: {scale.text(row.effect.estimate)}, adjusted p {row.p_adjusted:.2g}" for row in rows)
     figure = line_figure("segments", title, summary, series, Axis("Segment"), Axis("Effect", scale.unit))
-    figure.plot["layout"]["xaxis"] |= {"categoryorder": "array", "categoryarray": [row.name for row in rows], "automargin": True}
-    return with_line(figure, label="average", y=pooled.estimate * scale.factor) if pooled.estimate is not None else figure
+    figure = sideways(figure, [row.name for row in rows])
+    return upright(with_line(figure, label="average", x=pooled.estimate * scale.factor)) if pooled.estimate is not None else figure
 
 
 def _segments_table(found: list[SegmentEffect], scale: Scale) -> Table:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import model_validator
+from pydantic import field_validator
 
 from simulators.lab import LabParams, Percent, param
 
@@ -150,12 +150,13 @@ class HiddenParams(LabParams):
         15.0, title="New definition adds", unit="%", ge=-50, le=50, step=1, group="mix", help="To the metric, in both arms.", shown_when=MIX
     )
 
-    @model_validator(mode="after")
-    def _ramp_compares_something(self) -> Self:
-        if not any(0 < share < 100 for share in self.ramp):
-            shares = ", ".join(f"{share:g}" for share in self.ramp)
+    @field_validator("ramp")
+    @classmethod
+    def _compares_something(cls, ramp: tuple[float, ...]) -> tuple[float, ...]:
+        if not any(0 < share < 100 for share in ramp):
+            shares = ", ".join(f"{share:g}" for share in ramp)
             raise ValueError(f"Treated share by day: {shares or 'nothing'} was given; expected a day above 0 % and below 100 %.")
-        return self
+        return ramp
 
     def looks_at(self, part: str) -> bool:
         return self.look in ("all", part)

@@ -10,11 +10,12 @@ from simulators.engines.experiment import uplift
 from simulators.engines.experiment.uplift.segments import Correction, SegmentEffect
 from simulators.experimentation._hidden_params import HiddenParams
 from simulators.experimentation._hidden_segments import ALPHA, Fishing, Growth, Targeting
+from simulators.experimentation._hidden_text import sideways, upright
 from simulators.figures import Axis, Series, line_figure, with_line
 from simulators.lab import Figure, Insight, Metric
 
 DOLLARS, PER_100 = "$ a user", "$ per 100 users"
-SHOWN_SEGMENTS = 16
+SHOWN_SEGMENTS = 12
 NAMES = {
     "S": "The S-learner",
     "T": "The T-learner",
@@ -110,7 +111,7 @@ def policy_figure(seen: Targeting) -> Figure:
         f"At {seen.cap:.0%}: this policy {100 * seen.value:.2f}, oracle {100 * seen.oracle:.2f}, random {100 * seen.random:.2f} {PER_100}."
     )
     figure = line_figure("policy", title, summary, series, Axis("Users treated", percent=True), Axis("True gain", PER_100))
-    return with_line(figure, label="cap", x=seen.cap)
+    return upright(with_line(figure, label="cap", x=seen.cap))
 
 
 def qini_figure(seen: Targeting) -> Figure:
@@ -146,8 +147,7 @@ def segments_figure(fishing: Fishing, correction: Correction) -> Figure:
     title = f"{count} of {len(fishing.found)} segments named, {false} of them false"
     summary = "; ".join(f"{row.name}: {row.effect.estimate or 0.0:+.3f}, true {true:+.3f}" for row, true in rows)
     figure = line_figure("segments", title, summary, series, Axis("Segment"), Axis("Effect", DOLLARS))
-    figure.plot["layout"]["xaxis"] |= {"categoryorder": "array", "categoryarray": [row.name for row, _ in rows], "automargin": True}
-    return figure
+    return sideways(figure, [row.name for row, _ in rows])
 
 
 def segment_series(name: str, rows: list[SegmentEffect], colour: int, factor: float = 1.0) -> Series:
@@ -191,7 +191,7 @@ def _invented(params: HiddenParams, seen: Targeting) -> Iterator[Insight]:
     if params.truth != "constant" or params.learner == "best_segment":
         return
     yield Insight(
-        f"The effect is the same for everybody, yet {NAMES[params.learner][4:]} spreads its predictions by {seen.effect.std():.3f} "
+        f"The effect is the same for everybody, yet {NAMES[params.learner].replace('The', 'the')} spreads its predictions by {seen.effect.std():.3f} "
         f"{DOLLARS}: that is noise of its own models, and the Qini curve on held-out users shows no gain from it.",
         "deep_dive",
         "invented",

@@ -125,7 +125,7 @@ def novelty_figure(seen: TimeReading) -> Figure:
         Series("Truth, exposure", days, [PER_CENT * seen.true_age(day) for day in days], "lines", truth=True),
     ]
     calendar, age = (PER_CENT * (item[late - 1].estimate or 0.0) for item in (seen.calendar, seen.by_age))
-    title = f"Day {late} reads {calendar:+.1f} %; users in their day {late} of exposure, {age:+.1f} %"
+    title = f"Day {late} reads {calendar:+.1f}%; users in their day {late} of exposure, {age:+.1f}%"
     summary = f"{title}; the long-run effect is {signed(seen.decay.delta_inf)}."
     figure = line_figure("novelty", title, summary, series, Axis("Day of the test, or of exposure", "day"), Axis("Effect", "%"))
     return with_line(figure, label="long run", y=PER_CENT * seen.decay.delta_inf)
@@ -155,9 +155,9 @@ def holdout_figure(seen: TimeReading) -> Figure:
         Series("Against never exposed (truth)", days, [PER_CENT * week.true for week in weeks], "lines+markers", truth=True),
     ]
     measured, reach = PER_CENT * (last.measured.estimate or 0.0), PER_CENT * 1.96 * (last.measured.se or 0.0)
-    title = f"The holdout reads {measured:+.1f} ± {reach:.1f} %, people who never saw the feature would give {signed(last.true)}"
+    title = f"The holdout reads {measured:+.1f} ± {reach:.1f}%, people who never saw the feature would give {signed(last.true)}"
     seen_it = f"{1 - last.clean:.0%} of the holdout's ids belong to people who have seen the feature"
-    summary = f"On day {last.last_day}: {title}; {seen_it}; smallest effect a week of it can detect {PER_CENT * seen.mde:.2f} %."
+    summary = f"On day {last.last_day}: {title}; {seen_it}; smallest effect a week of it can detect {PER_CENT * seen.mde:.2f}%."
     figure = line_figure("holdout", title, summary, series, Axis("Last day of the week read", "day"), Axis("Effect", "%"))
     return with_line(figure, label="smallest it detects", y=PER_CENT * seen.mde)
 
@@ -178,7 +178,7 @@ def _novelty(seen: TimeReading) -> Iterator[Insight]:
         return
     kind = "Novelty" if seen.decay.delta_0 > 0 else "Change aversion"
     yield Insight(
-        f"{kind}: the first week of exposure averages {week:+.1f} %, day {days} of it {end:+.1f} %, so a test of one week decides about "
+        f"{kind}: the first week of exposure averages {week:+.1f}%, day {days} of it {end:+.1f}%, so a test of one week decides about "
         "an effect that will not last.",
         "evaluation",
         "novelty",

@@ -78,8 +78,8 @@ class HiddenEffectsLab(Lab):
         Preset(
             "fishing",
             "Fishing for segments",
-            "Everybody gains the same. A hundred segments and no correction find differences all the same, and a T-learner invents more.",
-            {"look": "segments", "truth": "constant", "learner": "T", "n_segments": 100, "correction": "none"},
+            "Everybody gains the same. Two hundred segments and no correction find differences all the same, and a T-learner invents more.",
+            {"look": "segments", "truth": "constant", "learner": "T", "n_segments": 200, "correction": "none"},
         ),
         Preset(
             "metric_v2",
