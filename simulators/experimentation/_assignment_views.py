@@ -13,7 +13,7 @@ from simulators.experimentation._assignment_alarm import ALARM_P, LEVELS, NAMES,
 from simulators.experimentation._assignment_logs import Reading
 from simulators.experimentation._assignment_plan import CONFLICTS, EXPERIMENTS, Packing
 from simulators.experimentation._assignment_traffic import BUCKETS, CONFLICT_EFFECT, SEEDS, Audit, Traffic, interaction
-from simulators.figures import Axis, Series, bar_figure, line_figure, with_line
+from simulators.figures import PALETTE, Axis, Series, bar_figure, line_figure, with_line
 from simulators.lab import Figure, Metric, Table
 
 if TYPE_CHECKING:
@@ -75,10 +75,11 @@ def plan_metrics(found: Findings) -> list[Metric]:
     packing, traffic, audit = found.packing, found.traffic, found.audit
     noise = 1 / math.sqrt(audit.n)
     return [
-        Metric("traffic_met", "Traffic of the worst served experiment", 100 * packing.traffic_met, "% of need", "up"),
+        Metric("traffic_met", "Traffic, worst served", 100 * packing.traffic_met, "% of need", "up"),
         Metric("conflict_units", "Units in both of a conflicting pair", traffic.conflict_units, "units", "down"),
         Metric("conflict_loss", "Engagement lost to conflicts", 100 * traffic.lost / traffic.total, "%", "down"),
         Metric("layers_used", "Layers in use", len(packing.layers), "layers", "down"),
+        Metric("rho", "Correlation counted on", found.params.cuped_rho, "correlation"),
         Metric("holdout", "Holdout", found.params.holdout, "%"),
         Metric("free", "Free traffic of the layers", 100 * packing.free, "%", "up"),
         Metric("correlated", "Pairs of experiments that correlate", 100 * audit.correlated, "% of pairs", "down", note="p < 0.001"),
@@ -161,10 +162,12 @@ def alarms_figure(found: Findings) -> Figure:
         name: [100 * found.alarms.rings(key, ALARM_P, fault=fault) for key in NAMES]
         for name, fault in (("With the fault", True), ("Without a fault", False))
     }
+    nothing_wrong = found.params.fault == "none" or not found.params.fault_rate
     series = [Series(name, names, y, colour=i, text=[f"{v:.1f} %" for v in y]) for i, (name, y) in enumerate(rings.items())]
     volume = f"{found.params.units_per_day * found.params.days},000 units in {found.params.days} days"
     title = f"With {volume} the sequential test finds the fault in {rings['With the fault'][2]:.0f} % of experiments"
-    if found.params.fault == "none" or not found.params.fault_rate:
+    if nothing_wrong:
+        series = series[1:]
         title = f"Nothing is wrong: read daily for {volume}, chi-square still rings in {rings['Without a fault'][1]:.1f} %"
     parts = [f"{name}: {a:.1f} % with, {b:.1f} % without" for name, a, b in zip(names, *rings.values(), strict=True)]
     return bar_figure("alarms", title, "; ".join(parts), series, Axis("Alarm"), Axis("Experiments in which it rings", "%"))
@@ -186,6 +189,33 @@ def phi_figure(audit: Audit) -> Figure:
     title = share if audit.correlated > 0.05 else "No experiment predicts another"
     largest = f"The largest correlation of {len(audit.pairs)} pairs is {np.abs(audit.pairs).max():.4f}; chance allows about {noise:.4f}."
     return line_figure("phi", title, largest, [pairs, *bands], Axis("Pair, by correlation", "rank"), Axis("Correlation of the arms", "phi"))
+
+
+def phi_matrix(audit: Audit) -> Figure:
+    """Every pair as a cell; the scale ends at three times what chance allows, or at the largest correlation."""
+    noise = 1 / math.sqrt(audit.n)
+    phi = np.where(np.eye(len(SEEDS), dtype=bool), np.nan, audit.phi)
+    end = max(3 * noise, float(np.nanmax(np.abs(phi))))
+    trace = {
+        "type": "heatmap",
+        "name": "correlation",
+        "x": list(SEEDS),
+        "y": list(SEEDS),
+        "z": [[None if math.isnan(value) else round(float(value), 5) for value in row] for row in phi],
+        "zmin": -end,
+        "zmax": end,
+        "colorscale": [[0, PALETTE[1]], [0.5, "rgba(127,127,127,0.12)"], [1, PALETTE[0]]],
+        "colorbar": {"title": {"text": "phi"}, "thickness": 12},
+        "xgap": 1,
+        "ygap": 1,
+    }
+    axis = {"title": {"text": "Experiment"}, "type": "category"}
+    layout = {"xaxis": axis, "yaxis": {**axis, "autorange": "reversed"}, "showlegend": False}
+    title = f"Correlations of the arms reach {end:.2g}; chance allows about {noise:.1g}" if end > 3 * noise else "The matrix is noise"
+    summary = (
+        f"Correlations of {len(audit.pairs)} pairs from {audit.pairs.min():+.4f} to {audit.pairs.max():+.4f}; 1/sqrt(units) {noise:.4f}."
+    )
+    return Figure("phi_matrix", title, {"data": [trace], "layout": layout}, summary)
 
 
 def buckets_figure(audit: Audit) -> Figure:
@@ -210,16 +240,17 @@ def coverage_figure(found: Findings) -> Figure:
     return bar_figure("coverage", title, summary, series, Axis("Experiments a unit is in"), Axis("Units", "%"))
 
 
-def interaction_figure(found: Findings) -> Figure:
-    """What treating both of a conflicting pair adds, where the plan lets a unit be in both."""
+def interaction_figure(found: Findings) -> Figure | None:
+    """What treating both of a conflicting pair adds, where the plan lets a unit be in both; None where it lets nobody."""
+    if not found.traffic.conflict_units:
+        return None
     measured = {f"{a} and {b}": interaction(found.traffic.cells[a, b]) for a, b in CONFLICTS if (a, b) in found.traffic.cells}
     known = {name: item for name, item in measured.items() if item is not None}
     if not known:
         counts = list(found.traffic.both.values())
         texts = [f"{count:,} units" for count in counts]
         series = [Series("Units in both", [f"{a} and {b}" for a, b in CONFLICTS], counts, text=texts)]
-        meet = "Conflicting experiments always deal the same arm: nothing shows what they cost"
-        title = meet if found.traffic.conflict_units else "Conflicting experiments never meet"
+        title = "Conflicting experiments deal the same arm, or share too few units: nothing shows what they cost"
         text = f"{found.traffic.conflict_units:,} units are in both of a conflicting pair; there are no arms to compare."
         return bar_figure(
             "interaction", title, text, series, Axis("Pair"), Axis("Units in both", "units", range=(0, 1.1 * max(1, *counts)))

@@ -93,6 +93,7 @@ class AssignmentLab(Lab):
         yield Progress(0, params.n_units, "hashing")
         audit, traffic, logs = yield from _population(params, packing, ctx)
         found = Findings(params, packing, audit, traffic, read_logs(params, logs), alarms)
+        interaction = views.interaction_figure(found)
         return Result(
             metrics=[*views.log_metrics(found.reading), *views.plan_metrics(found), *views.alarm_metrics(found)],
             figures=[
@@ -101,9 +102,10 @@ class AssignmentLab(Lab):
                 views.looks_figure(found),
                 views.alarms_figure(found),
                 views.phi_figure(audit),
+                views.phi_matrix(audit),
                 views.buckets_figure(audit),
                 views.coverage_figure(found),
-                views.interaction_figure(found),
+                *([interaction] if interaction else []),
             ],
             tables=list(views.tables(found)),
             insights=list(insights(found)),

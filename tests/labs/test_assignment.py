@@ -306,7 +306,12 @@ def test_the_paths_are_those_of_the_engines(share: float) -> None:
 
 @pytest.mark.parametrize(
     ("design", "missed"),
-    [("reference", set()), ("alternative", set()), ("naive", {"traffic_met", "correlated"}), ("maxed", {"conflict_units", "layers_used"})],
+    [
+        ("reference", set()),
+        ("alternative", set()),
+        ("naive", {"traffic_met", "correlated"}),
+        ("maxed", {"conflict_units", "layers_used", "rho"}),
+    ],
 )
 def test_designs_of_the_challenge_pass_and_fail_as_declared(design: str, missed: set[str]) -> None:
     challenge = LAB.challenges[0]
