@@ -6,8 +6,9 @@ import pytest
 from django.test import Client
 
 from mlsd_app.accounts.models import User
+from mlsd_app.catalog import views
 from problems.loader import load_problem
-from problems.schema import Phase, Problem
+from problems.schema import Phase, Problem, ProblemHead
 
 NOW = datetime(2026, 3, 2, 14, 3, 22, tzinfo=UTC)
 
@@ -37,3 +38,12 @@ def problem() -> Problem:
 @pytest.fixture
 def phase(problem: Problem) -> Phase:
     return problem.phases[0]
+
+
+@pytest.fixture
+def unwritten(monkeypatch: pytest.MonkeyPatch) -> Problem:
+    """A problem whose walkthrough is still to come, whatever the folders hold today."""
+    head = {name: getattr(load_problem("experimentation"), name) for name in ProblemHead.model_fields}
+    found = Problem(**{**head, "state": "labs_only"})
+    monkeypatch.setattr(views, "load_problem", lambda slug: found if slug == found.slug else load_problem(slug))
+    return found
