@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from simulators.engines.serving.cost_files import profile_tables, read_vidur
 from simulators.engines.serving.cost_roofline import Efficiency, roofline_tables
 from simulators.engines.serving.cost_table import CostTables, Ints, StepLoad, step_load, step_seconds, vidur_tables
@@ -70,11 +68,11 @@ class Memory:
         )
 
     def _tp_that_fits(self) -> int:
-        """The next power of two of GPUs a stage whose memory holds the weights."""
-        tp = self.tp
-        while self.gpu.memory_bytes * tp * self.pp <= self.model.weight_bytes(self.weights) and tp < 1024:
+        """GPUs a stage, doubled until their memory holds the weights."""
+        tp = 2 * self.tp
+        while self.gpu.memory_bytes * tp * self.pp <= self.model.weight_bytes(self.weights):
             tp *= 2
-        return max(tp, 2 * self.tp if tp == self.tp else tp)
+        return tp
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,9 +210,8 @@ def check_parallel(model: Model, tp: int, pp: int) -> None:
     """Raises InvalidInput unless tp shares out the heads and pp the layers."""
     if tp < 1 or pp < 1:
         raise InvalidInput(f"tp is {tp} and pp is {pp}; expected at least 1 each.", field="tp")
-    heads = np.array([model.q_heads, model.kv_heads])
     if model.q_heads % tp or (model.kv_heads % tp and tp % model.kv_heads):
-        message = f"tp {tp} does not divide the {heads[0]} query heads and {heads[1]} KV heads of {model.name}."
+        message = f"tp {tp} does not divide the {model.q_heads} query heads and {model.kv_heads} KV heads of {model.name}."
         raise InvalidInput(message, field="tp")
     if pp > model.layers:
         raise InvalidInput(f"pp is {pp}; {model.name} has only {model.layers} layers.", field="pp")
