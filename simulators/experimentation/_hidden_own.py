@@ -96,7 +96,7 @@ def _times(value: float | None, scale: Scale) -> float | None:
 
 
 def _segments_insight(found: list[SegmentEffect], scale: Scale, correction: str) -> Insight:
-    named = [item for item in found if item.significant]
+    named = sorted((item for item in found if item.significant), key=lambda item: item.p_value)
     raw = sum(item.p_value < 0.05 for item in found)
     names = ", ".join(f"{item.name} ({scale.text(item.effect.estimate)})" for item in named[:5])
     what = f"{len(named)} of {len(found)} segments differ from the rest{f': {names}' if named else ''}"
@@ -124,7 +124,7 @@ def _days_figure(own: OwnData, scale: Scale, pooled: Comparison, stratified: Com
 
 
 def _day_insights(own: OwnData, scale: Scale, pooled: Comparison, stratified: Comparison) -> Iterator[Insight]:
-    yield from _mix_insight(scale, pooled, stratified)
+    yield from _mix_insight(own, scale, pooled, stratified)
     halves = _halves(list(own.days.values()))
     if halves is None:
         return
@@ -140,7 +140,7 @@ def _day_insights(own: OwnData, scale: Scale, pooled: Comparison, stratified: Co
     )
 
 
-def _mix_insight(scale: Scale, pooled: Comparison, stratified: Comparison) -> Iterator[Insight]:
+def _mix_insight(own: OwnData, scale: Scale, pooled: Comparison, stratified: Comparison) -> Iterator[Insight]:
     if pooled.estimate is None or stratified.estimate is None or stratified.ci is None:
         yield Insight(f"Pooled and stratified cannot be compared. {pooled.error or stratified.error}", "evaluation", "own_mix")
     elif stratified.ci[0] <= pooled.estimate <= stratified.ci[1]:
@@ -148,7 +148,9 @@ def _mix_insight(scale: Scale, pooled: Comparison, stratified: Comparison) -> It
         yield Insight(f"{text}: the mix of days hides nothing here.", "evaluation", "own_mix")
     else:
         text = f"Pooling all days reads {scale.text(pooled.estimate)}, within days it is {scale.text(stratified.estimate)}"
-        yield Insight(f"{text}: the share treated and the level of the metric changed together. Trust the second.", "evaluation", "own_mix")
+        segments = " The segments above are pooled over days and shifted alike: trust their gaps to the rest, not their levels."
+        cause = "the share treated and the level of the metric changed together. Trust the second."
+        yield Insight(f"{text}: {cause}{segments if own.attributes else ''}", "evaluation", "own_mix")
 
 
 def _halves(strata: list[Arms]) -> tuple[Comparison, Comparison] | None:

@@ -190,9 +190,10 @@ def _policy(params: HiddenParams, seen: Targeting) -> Iterator[Insight]:
 def _invented(params: HiddenParams, seen: Targeting) -> Iterator[Insight]:
     if params.truth != "constant" or params.learner == "best_segment":
         return
+    learner, spread = NAMES[params.learner].replace("The", "the"), f"{seen.effect.std():.3f} {DOLLARS}"
     yield Insight(
-        f"The effect is the same for everybody, yet {NAMES[params.learner].replace('The', 'the')} spreads its predictions by {seen.effect.std():.3f} "
-        f"{DOLLARS}: that is noise of its own models, and the Qini curve on held-out users shows no gain from it.",
+        f"The effect is the same for everybody, yet {learner} spreads its predictions by {spread}: that is noise of its own models. On "
+        f"held-out users the Qini coefficient of its order is {_qini(seen.effect, seen):.3f}, which is chance around 0.",
         "deep_dive",
         "invented",
     )
