@@ -119,8 +119,17 @@ class Problem(ProblemSummary):
     sources = Source(many=True)
 
 
+class Number(s.FloatField):
+    """A JSON number: true is not 1."""
+
+    def to_internal_value(self, data: Any) -> float:
+        if isinstance(data, bool):
+            self.fail("invalid")
+        return super().to_internal_value(data)
+
+
 class CalculatorRequest(s.Serializer):  # type: ignore[type-arg]
-    inputs = s.DictField(child=s.FloatField(), default=dict, help_text="Inputs by key; those left out stand at their defaults.")
+    inputs = s.DictField(child=Number(), default=dict, help_text="Inputs by key; those left out stand at their defaults.")
 
 
 class CalculatorOutput(CalculatorLine):
