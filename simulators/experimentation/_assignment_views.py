@@ -192,10 +192,10 @@ def phi_figure(audit: Audit) -> Figure:
 
 
 def phi_matrix(audit: Audit) -> Figure:
-    """Every pair as a cell; the scale ends at three times what chance allows, or at the largest correlation."""
+    """Every pair as a cell; the scale ends at four times what chance allows, or at the largest correlation."""
     noise = 1 / math.sqrt(audit.n)
     phi = np.where(np.eye(len(SEEDS), dtype=bool), np.nan, audit.phi)
-    end = max(3 * noise, float(np.nanmax(np.abs(phi))))
+    end = max(4 * noise, float(np.nanmax(np.abs(phi))))
     trace = {
         "type": "heatmap",
         "name": "correlation",
@@ -211,7 +211,7 @@ def phi_matrix(audit: Audit) -> Figure:
     }
     axis = {"title": {"text": "Experiment"}, "type": "category"}
     layout = {"xaxis": axis, "yaxis": {**axis, "autorange": "reversed"}, "showlegend": False}
-    title = f"Correlations of the arms reach {end:.2g}; chance allows about {noise:.1g}" if end > 3 * noise else "The matrix is noise"
+    title = f"Correlations of the arms reach {end:.2g}; chance allows about {noise:.1g}" if end > 4 * noise else "The matrix is noise"
     summary = (
         f"Correlations of {len(audit.pairs)} pairs from {audit.pairs.min():+.4f} to {audit.pairs.max():+.4f}; 1/sqrt(units) {noise:.4f}."
     )
@@ -236,7 +236,8 @@ def coverage_figure(found: Findings) -> Figure:
     mean = float((counts * np.arange(len(counts))).sum() / found.traffic.n)
     title = f"A unit is in {mean:.1f} experiments; {100 * found.packing.free:.0f} % of the layers' traffic is free"
     summary = "; ".join(f"{label}: {share:.1f} %" for label, share in zip(labels, shares, strict=True))
-    series = [Series("Units", labels, shares, text=[f"{share:.1f} %" for share in shares])]
+    text = [f"{share:.1f} %" for share in shares] if most <= 5 else None  # more would not fit on a phone
+    series = [Series("Units", labels, shares, text=text)]
     return bar_figure("coverage", title, summary, series, Axis("Experiments a unit is in"), Axis("Units", "%"))
 
 
