@@ -21,7 +21,6 @@ class MixReading:
     pooled: Comparison
     stratified: Comparison
     truth: float
-    without_noise: float | None  # what pooling reads on average
     drift_day: int
     drift_size: float
     versions: list[Arms]  # by day of the whole test
@@ -52,14 +51,12 @@ def _read(params: HiddenParams, ctx: Context) -> MixReading:
     held = [shares[min(i, len(shares) - 1)] for i in range(params.days)]
     added = [params.drift_size / PER_CENT if day >= params.drift_day else 0.0 for day in range(1, params.days + 1)]
     versions = [mix.draw_version_day(share, more, ctx.rng(f"version/{i}")) for i, (share, more) in enumerate(zip(held, added, strict=True))]
-    levels = [mix.WEEK[i % len(mix.WEEK)] for i in range(len(shares))]
     return MixReading(
         shares,
         days,
         mix.pooled(days, difference="relative"),
         mix.stratified(days, difference="relative"),
         mix.true_lift(shares),
-        mix.expected_pooled_lift(shares, levels),
         params.drift_day,
         params.drift_size / PER_CENT,
         versions,

@@ -111,14 +111,13 @@ class Fishing:
 
 @dataclass(frozen=True)
 class Growth:
-    """A forest's error and gain after so many trees."""
+    """A forest's error after so many trees."""
 
     trees: tuple[int, ...] = ()
     pehe: tuple[float, ...] = ()
-    value: tuple[float, ...] = ()
 
     def and_now(self, trees: int, seen: Targeting) -> Growth:
-        return Growth((*self.trees, trees), (*self.pehe, seen.pehe), (*self.value, seen.value))
+        return Growth((*self.trees, trees), (*self.pehe, seen.pehe))
 
 
 Watch = Callable[[Targeting, Growth], Any]

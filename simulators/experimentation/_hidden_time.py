@@ -74,7 +74,7 @@ def _effect(n: int, actions: NDArray[np.generic]) -> Comparison:
 
 def _holdout(params: HiddenParams, ctx: Context, decay: Decay, sizes: Floats) -> Iterator[HoldoutReading]:
     held, rng = params.holdout / PER_CENT, ctx.rng("holdout")
-    rates = np.array([novelty.draw_rates(n, rng).total[0] for n in novelty.holdout_sizes(USERS, held)])
+    rates = np.array([novelty.draw_rates(n, rng)[0] for n in novelty.holdout_sizes(USERS, held)])
     for week in range(1, params.days // novelty.WEEK + 1):
         yield novelty.holdout_week(decay, sizes, week, USERS, held, params.id_survival, rates, rng)
 

@@ -105,12 +105,3 @@ def _poisson_moments(n: int, mean: float, rng: np.random.Generator) -> Moments:
     """n users with Poisson counts: their sum is Poisson; the spread is that of a Poisson with the mean that came out."""
     total = float(rng.poisson(mean * n)) if n else 0.0
     return summary(n, total, total + total**2 / n if n else 0.0)
-
-
-def expected_pooled_lift(shares: Sequence[float], means: Sequence[tuple[float, float]]) -> float | None:
-    """What pooling reads without noise, days of equal size: `means` are (control, treatment) by day. None without units in both arms."""
-    share, levels = np.asarray(shares, dtype=float), np.asarray(means, dtype=float)
-    if share.sum() == 0 or (1 - share).sum() == 0:
-        return None
-    control, treatment = (1 - share) @ levels[:, 0] / (1 - share).sum(), share @ levels[:, 1] / share.sum()
-    return float(treatment / control - 1)

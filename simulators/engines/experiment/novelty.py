@@ -45,21 +45,14 @@ def arrivals(inflow: float, days: int) -> Floats:
     return sizes
 
 
-@dataclass(frozen=True)
-class Rates:
-    """Rates summed over the users of a cohort: `n` users an arm, `total` (2,) control and treatment."""
-
-    n: int
-    total: Floats
+def draw_rates(n: int, rng: np.random.Generator) -> Floats:
+    """(2,) rates summed over the n users of either arm of a cohort, control and treatment."""
+    return rng.gamma(SHAPE * n, MEAN_ACTIONS / SHAPE, 2)
 
 
-def draw_rates(n: int, rng: np.random.Generator) -> Rates:
-    return Rates(n, rng.gamma(SHAPE * n, MEAN_ACTIONS / SHAPE, 2))
-
-
-def draw_actions(cohorts: list[Rates], decay: Decay, day: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def draw_actions(cohorts: list[Floats], decay: Decay, day: int, rng: np.random.Generator) -> NDArray[np.int64]:
     """(c, 2) actions on `day` (1 is the first), control and treatment, of those of the cohorts of day 1, 2, ... that are there."""
-    rates = np.array([cohort.total for cohort in cohorts[:day]])
+    rates = np.array(cohorts[:day])
     rates[:, 1] *= 1 + decay.at(day - 1 - np.arange(len(rates)))
     return rng.poisson(rates)
 
@@ -100,7 +93,7 @@ class HoldoutReading:
 def holdout_week(
     decay: Decay, sizes: Floats, week: int, users: int, holdout: float, id_life_days: float, rates: Floats, rng: np.random.Generator
 ) -> HoldoutReading:
-    """Reads week 1, 2, ... `rates` (2,) are summed over holdout and exposed users (`draw_rates` scaled), `sizes` as in `Decay.on_day`.
+    """Reads week 1, 2, ... `rates` (2,) are summed over holdout and exposed users (see `draw_rates`), `sizes` as in `Decay.on_day`.
 
     What the feature did to a person stays with them when their id changes.
     """
