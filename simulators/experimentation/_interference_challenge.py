@@ -28,8 +28,8 @@ EIGHT_DAYS = Challenge(
     naive={"design": "user"},
     maxed={"design": "cluster_pre", "days": 14, "pre_days": 7},
     debrief=(
-        "A split by user is precise about another question. Clusters ask the right one, and the difference between cities drowns the answer "
-        "until history removes it. A switchback compares each region with itself; its windows must outlast the supply that the last one left, "
-        "and comparing like hours takes out the rhythm of the day."
+        "A split by user is precise about another question. Clusters ask the right one, and the difference between cities drowns the "
+        "answer until history removes it. A switchback compares each region with itself; its windows must outlast the supply that the "
+        "last one left, and comparing like hours takes out the rhythm of the day."
     ),
 )

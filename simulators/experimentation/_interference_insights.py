@@ -32,8 +32,8 @@ def _users(study: Study) -> Iterator[Insight]:
         return
     if abs(s.mean) > abs(s.truth):
         yield Insight(
-            f"A split by user reads {s.mean:+.1f} %, near the {p.delta:+g} % that demand moved, for a true {s.truth:+.1f} %: the drivers its "
-            "treated riders gained were taken from its control.",
+            f"A split by user reads {s.mean:+.1f} %, near the {p.delta:+g} % that demand moved, for a true {s.truth:+.1f} %: the drivers "
+            "its treated riders gained were taken from its control.",
             "clarify",
             "user_split_biased",
         )

@@ -27,10 +27,11 @@ def run_viewer(replicates: int, ctx: Context) -> Steps:
 def _viewer_metrics(total: Duel) -> list[Metric]:
     half = 1.96 * total.preference_se
     preference = total.preference
+    duels = (100 * (preference - half), 100 * (preference + half))
     found = total.preference > 0 and total.gain > 0
     return [
         Metric("gte", "True click gain of B", 100 * total.gain, "%"),
-        Metric("preference", "Duels won less lost by B", 100 * preference, "pp", "up", (100 * (preference - half), 100 * (preference + half))),
+        Metric("preference", "Duels won less lost by B", 100 * preference, "pp", "up", duels),
         Metric("sessions_needed@ab", "Sessions needed", total.sessions_ab, "sessions", "down", series="A/B test"),
         Metric("sessions_needed@duel", "Sessions needed", total.sessions_duel, "sessions", "down", series="Interleaving",
                limit=total.sessions_ab if found else None, limit_label="A/B test" if found else ""),

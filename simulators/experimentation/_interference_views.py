@@ -45,8 +45,9 @@ def estimates_figure(study: Study) -> Figure:
     low = [sample.estimate[i] - sample.width[i] for i in shown] if bands else None
     high = [sample.estimate[i] + sample.width[i] for i in shown] if bands else None
     worlds = [i + 1 for i in shown]
+    name = "estimate, 95 % interval" if bands else "estimate"
     series = [
-        Series("estimate, 95 % interval" if bands else "estimate", worlds, [sample.estimate[i] for i in shown], "markers", 0, low=low, high=high),
+        Series(name, worlds, [sample.estimate[i] for i in shown], "markers", 0, low=low, high=high),
         Series("true effect (GTE)", worlds, [sample.gte[i] for i in shown], "lines", truth=True),
     ]  # fmt: skip
     title = f"{label}: reads {sample.mean:+.1f} % where a launch gives {sample.truth:+.1f} %"

@@ -37,7 +37,7 @@ def _simulate(wants: Any, drivers: Any, log_stay: float, drift: float, noise: An
                 served[0, t, r], served[1, t, r] = min(got, control), min(got, treated)
             else:
                 state = lots[t, r]
-                for left in range(got, 0, -1):
+                for _ in range(got):
                     state ^= state << np.uint64(13)
                     state ^= state >> np.uint64(7)
                     state ^= state << np.uint64(17)
