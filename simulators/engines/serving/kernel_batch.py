@@ -3,26 +3,11 @@
 
 from __future__ import annotations
 
-import math
-
 from simulators.engines.serving.cost_kernel import outside, step_seconds
 from simulators.engines.serving.cost_table import INSIDE, CostTables, StepLoad
-from simulators.engines.serving.jit import inlined
-from simulators.engines.serving.kernel_memory import release
-from simulators.engines.serving.kernel_queue import OUTPUT_WEIGHT, serve
-from simulators.engines.serving.state import (
-    ITL_BINS,
-    ITL_BINS_PER_E,
-    ITL_LOW_S,
-    LOG_FULL,
-    OUTSIDE_GRID,
-    SARATHI,
-    STATIC,
-    VLLM_V0,
-    VTC,
-    Records,
-    Sim,
-)
+from simulators.engines.serving.jit import compiled, inlined, outlined
+from simulators.engines.serving.kernel_memory import blocks_missing
+from simulators.engines.serving.state import LOG_FULL, OUTSIDE_GRID, Records, Sim
 
 
 @inlined
@@ -42,6 +27,18 @@ def join(sim: Sim, r: int, i: int, chunk: int) -> None:
 
 
 @inlined
+def decode_tokens(sim: Sim, i: int) -> int:
+    """Tokens of a decode: one, and the drafts to verify as far as the answer goes on."""
+    return max(1, min(1 + sim.world[0].spec_k, sim.requests[i].total - sim.requests[i].processed))
+
+
+@inlined
+def blocks_to_decode(sim: Sim, i: int) -> int:
+    """Blocks missing for that. The token to decode from is among the processed ones."""
+    return blocks_missing(sim, i, sim.requests[i].processed + decode_tokens(sim, i) - 1)
+
+
+@inlined
 def join_steady(sim: Sim, r: int, start: int, stop: int) -> int:
     """Joins the decodes at positions `start`... of the running list as long as none of them needs a block; returns where that ended.
 
@@ -55,7 +52,7 @@ def join_steady(sim: Sim, r: int, start: int, stop: int) -> int:
         i = sim.running[r, at]
         request = sim.requests[i]
         processed = request.processed
-        if request.prompt_done == 0 or processed + tokens_each > request.blocks * size + 1:
+        if request.prompt_done == 0 or processed + tokens_each > min(request.blocks * size + 1, request.total):
             break
         request.chunk = tokens_each
         sim.batch[r, count] = i
@@ -69,7 +66,7 @@ def join_steady(sim: Sim, r: int, start: int, stop: int) -> int:
     return at
 
 
-@inlined
+@outlined
 def leave(sim: Sim, r: int, i: int) -> None:
     """Undoes `join`, for a request that is evicted while the batch forms."""
     replica, at = sim.replicas[r], 0
@@ -104,16 +101,7 @@ def _count(sim: Sim, r: int, i: int, sign: int) -> None:
 def launch(sim: Sim, tables: CostTables, r: int, now: float) -> None:
     """Prices the batch and starts it: the replica's clock is set to its end."""
     replica, world = sim.replicas[r], sim.world[0]
-    load = StepLoad(
-        replica.batch,
-        replica.tokens,
-        replica.decodes,
-        replica.decode_kv,
-        replica.prefills,
-        replica.prefill_kv_rounded,
-        replica.chunk_sq,
-        replica.chunk_kv,
-    )
+    load = load_of(replica)
     if outside(tables, load) != INSIDE:
         world.extrapolated += 1
         if not tables.extrapolate:
@@ -138,11 +126,23 @@ def launch(sim: Sim, tables: CostTables, r: int, now: float) -> None:
 
 
 @inlined
+def load_of(replica: Records) -> StepLoad:
+    kv = (replica.decodes, replica.decode_kv, replica.prefills, replica.prefill_kv_rounded)
+    return StepLoad(replica.batch, replica.tokens, *kv, replica.chunk_sq, replica.chunk_kv)
+
+
+@compiled
+def outside_axis(sim: Sim, tables: CostTables, r: int) -> int:
+    """The axis on which the batch of a replica leaves the cost tables."""
+    return outside(tables, load_of(sim.replicas[r]))
+
+
+@inlined
 def _decodes_only(replica: Records, tokens: int) -> StepLoad:
     return StepLoad(replica.decodes, tokens, replica.decodes, replica.decode_kv, 0, 0, 0, 0)
 
 
-@inlined
+@outlined
 def _draft_seconds(sim: Sim, tables: CostTables, r: int) -> float:
     """Drafting k tokens, each at `draft_cost` of a plain decode step of the same sequences."""
     world = sim.world[0]
@@ -151,7 +151,7 @@ def _draft_seconds(sim: Sim, tables: CostTables, r: int) -> float:
     return world.spec_k * world.draft_cost * step_seconds(tables, _decodes_only(sim.replicas[r], sim.replicas[r].decodes))
 
 
-@inlined
+@outlined
 def _log(sim: Sim, r: int) -> None:
     replica, world = sim.replicas[r], sim.world[0]
     row = sim.log[world.iterations]
@@ -160,140 +160,3 @@ def _log(sim: Sim, r: int) -> None:
     row.duration_s, row.start_s = replica.duration_s, replica.started_s
     if world.iterations + 1 == len(sim.log):
         world.status = LOG_FULL
-
-
-@inlined
-def complete(sim: Sim, r: int, now: float) -> None:
-    """The iteration ends: tokens count, prompts end, requests finish, in batch order."""
-    replica, world = sim.replicas[r], sim.world[0]
-    rejoins = world.policy in (VLLM_V0, SARATHI)  # there the batch was taken off the running list; elsewhere it never left it
-    plain = world.spec_k == 0 and world.order != VTC
-    previous, alone, running, finished = replica.previous_end_s, replica.decode_alone_s, replica.running, world.finished
-    steady = 0
-    for k in range(replica.batch):
-        i = sim.batch[r, k]
-        request = sim.requests[i]
-        request.chunk, chunk = 0, request.chunk
-        if plain and request.prompt_done == 1 and request.last_token_s == previous and request.processed + 1 < request.total:
-            request.processed += 1
-            request.decode_s += alone
-            request.last_token_s = now
-            steady += 1
-        elif request.prompt_done == 1:
-            _decoded(sim, r, i, chunk, now)
-        else:
-            _prefilled(sim, r, i, chunk, now)
-        if rejoins and request.blocks > 0:
-            sim.running[r, running] = i
-            running += 1
-    replica.running = running
-    replica.outstanding -= steady
-    if steady > 0:
-        count_gaps(sim, now - previous, steady)
-    if world.finished > finished and not rejoins:
-        drop_absent(sim, r)
-    replica.previous_end_s = now
-    replica.batch = 0
-
-
-@inlined
-def _decoded(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
-    """One more token, or as many as were accepted."""
-    replica, request = sim.replicas[r], sim.requests[i]
-    if request.processed >= request.total:  # a finished slot of a static batch computes on
-        request.processed += 1
-        return
-    tokens = min(1 + accepted_drafts(sim, i, chunk - 1), request.total - request.processed)
-    request.processed += tokens
-    request.decode_s += replica.decode_alone_s
-    replica.outstanding -= tokens
-    sim.itl_hist[0] += tokens - 1
-    count_gaps(sim, now - request.last_token_s, 1)
-    request.last_token_s = now
-    if sim.world[0].order == VTC:
-        serve(sim, r, i, OUTPUT_WEIGHT * tokens)
-    if request.processed == request.total:
-        _finish(sim, r, i, now)
-
-
-@inlined
-def _prefilled(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
-    """A chunk of the prompt is done. The prompt's end yields a token."""
-    replica, request = sim.replicas[r], sim.requests[i]
-    request.processed += chunk
-    replica.outstanding -= chunk
-    if math.isnan(request.evicted_s):
-        request.prefill_s += replica.duration_s
-    elif request.processed >= request.redo_until:
-        request.preempted_s += now - request.evicted_s
-        request.evicted_s = math.nan
-    if request.processed != request.prompt:
-        return
-    request.prompt_done = 1
-    request.processed += 1
-    replica.outstanding -= 1
-    if math.isnan(request.first_token_s):
-        request.first_token_s = now
-        request.prefill_wait_s = now - request.scheduled_s - request.prefill_s - request.preempted_s
-    else:
-        count_gaps(sim, now - request.last_token_s, 1)
-    request.last_token_s = now
-    if request.processed == request.total:
-        _finish(sim, r, i, now)
-
-
-@inlined
-def _finish(sim: Sim, r: int, i: int, now: float) -> None:
-    """The last token is out. The blocks are free again, but for a slot of a static batch, which computes on until all are done."""
-    sim.requests[i].finished_s = now
-    sim.world[0].finished += 1
-    if sim.world[0].policy != STATIC:
-        release(sim, r, i)
-
-
-@inlined
-def drop_absent(sim: Sim, r: int) -> None:
-    """Closes the gaps of the running list after some of it gave up their blocks."""
-    replica, kept = sim.replicas[r], 0
-    for k in range(replica.running):
-        i = sim.running[r, k]
-        if sim.requests[i].blocks > 0:
-            sim.running[r, kept] = i
-            kept += 1
-    replica.running = kept
-
-
-@inlined
-def count_gaps(sim: Sim, gap_s: float, count: int) -> None:
-    """Adds gaps between tokens to the histogram: bins of equal ratio, the first and the last open."""
-    position = 0
-    if gap_s > ITL_LOW_S:
-        position = min(int(math.log(gap_s / ITL_LOW_S) * ITL_BINS_PER_E) + 1, ITL_BINS - 1)
-    sim.itl_hist[position] += count
-    sim.world[0].itl_max_s = max(sim.world[0].itl_max_s, gap_s)
-
-
-@inlined
-def accepted_drafts(sim: Sim, i: int, drafts: int) -> int:
-    """Drafted tokens accepted before the first refusal, each with chance alpha (Leviathan et al., ICML 2023).
-
-    The chance is a hash of seed, request and progress, so that a draw does not depend on what other requests do.
-    """
-    world, accepted = sim.world[0], 0
-    while accepted < drafts and uniform(world.seed, i, sim.requests[i].processed * 64 + accepted) < world.spec_alpha:
-        accepted += 1
-    return accepted
-
-
-@inlined
-def uniform(seed: int, stream: int, draw: int) -> float:
-    """A number in [0, 1) from three integers: two rounds of the splitmix64 finaliser."""
-    x = _scramble(_scramble(seed * 0x632BE59BD9B4E019 + stream) + draw)
-    return ((x >> 11) & 0x1FFFFFFFFFFFFF) / 9007199254740992.0
-
-
-@inlined
-def _scramble(x: int) -> int:
-    x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * -0x40A7B892E31B1A47
-    x = (x ^ ((x >> 27) & 0x1FFFFFFFFF)) * -0x6B2FB644ECCEEE15
-    return x ^ ((x >> 31) & 0x1FFFFFFFF)

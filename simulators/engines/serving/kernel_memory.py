@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 
-from simulators.engines.serving.jit import inlined
-from simulators.engines.serving.kernel_queue import requeue
+from simulators.engines.serving.jit import inlined, outlined
+from simulators.engines.serving.kernel_cache import unpin
+from simulators.engines.serving.kernel_queue import peek, pop, requeue
 from simulators.engines.serving.state import SARATHI, SWAP, VLLM_V0, Sim
 
 
@@ -37,7 +38,7 @@ def release(sim: Sim, r: int, i: int) -> None:
     sim.requests[i].blocks = 0
 
 
-@inlined
+@outlined
 def evict(sim: Sim, r: int, i: int, now: float) -> None:
     """Preemption: the blocks go, the request returns to the queue. Its tokens so far become prompt to compute again, or wait in host
     memory. The caller has taken it off the running list."""
@@ -51,11 +52,13 @@ def evict(sim: Sim, r: int, i: int, now: float) -> None:
         sim.replicas[r].extra_s += request.blocks * world.swap_s_per_block
     else:
         _forget(sim, r, i)
+    if request.pinned > 0:
+        unpin(sim, r, i)
     release(sim, r, i)
     requeue(sim, r, i)
 
 
-@inlined
+@outlined
 def _forget(sim: Sim, r: int, i: int) -> None:
     """Recompute: everything processed is prompt again. Vidur cuts a half-read prompt there; vLLM v1 keeps it whole."""
     request, policy = sim.requests[i], sim.world[0].policy
@@ -74,3 +77,32 @@ def admit(sim: Sim, r: int, i: int, blocks: int, now: float) -> None:
     sim.replicas[r].resident += 1
     if math.isnan(request.scheduled_s):
         request.scheduled_s = now
+
+
+@outlined
+def bring_back(sim: Sim, r: int, now: float) -> None:
+    """Swapped requests at the head of the queue get blocks again and go on where they were; the iteration waits for the copy."""
+    replica, world = sim.replicas[r], sim.world[0]
+    while replica.waiting > 0 and sim.requests[peek(sim, r)].swapped > 0 and replica.resident < world.max_seqs:
+        request = sim.requests[peek(sim, r)]
+        spare = max(world.watermark_blocks, 1) if replica.resident > 0 else 0  # so that it is not evicted again at once
+        if replica.free_blocks - request.swapped < spare:
+            return
+        i = pop(sim, r)
+        take_blocks(sim, r, i, request.swapped)
+        replica.resident += 1
+        replica.extra_s += request.swapped * world.swap_s_per_block
+        request.swapped = 0
+        request.preempted_s += now - request.evicted_s
+        request.evicted_s = math.nan
+        sim.running[r, replica.running] = i
+        replica.running += 1
+
+
+@outlined
+def strike(sim: Sim, r: int, at: int) -> None:
+    """Takes one position off the running list."""
+    replica = sim.replicas[r]
+    replica.running -= 1
+    for k in range(at, replica.running):
+        sim.running[r, k] = sim.running[r, k + 1]

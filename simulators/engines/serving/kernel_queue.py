@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from simulators.engines.serving.jit import inlined
+from simulators.engines.serving.jit import inlined, outlined
 from simulators.engines.serving.state import NOBODY, PRIORITY, SJF, SLO, SRPT, VTC, Records, Sim
 
 OUTPUT_WEIGHT = 2.0  # an output token costs about twice a prompt token (VTC, section 3)
@@ -21,7 +21,7 @@ def before(requests: Records, a: int, b: int) -> bool:
     return requests[a].tie < requests[b].tie
 
 
-@inlined
+@outlined
 def merge(requests: Records, a: int, b: int) -> int:
     """Root of the heap that holds both: walk down the right spines, swapping the children of every node passed."""
     if a == NOBODY or b == NOBODY:
@@ -41,7 +41,7 @@ def merge(requests: Records, a: int, b: int) -> int:
         a = right
 
 
-@inlined
+@outlined
 def order_key(sim: Sim, i: int) -> float:
     """Smaller goes first; equal keys go by arrival."""
     request, order = sim.requests[i], sim.world[0].order
@@ -56,7 +56,7 @@ def order_key(sim: Sim, i: int) -> float:
     return 0.0
 
 
-@inlined
+@outlined
 def enqueue(sim: Sim, r: int, i: int) -> None:
     """A request that has not run yet joins the waiting queue."""
     request = sim.requests[i]
@@ -66,10 +66,10 @@ def enqueue(sim: Sim, r: int, i: int) -> None:
         _lift(sim, r, lane)
     request.key = order_key(sim, i)
     request.tie = i
-    _push(sim, r, lane, i)
+    push(sim, r, lane, i)
 
 
-@inlined
+@outlined
 def requeue(sim: Sim, r: int, i: int) -> None:
     """An evicted request returns to the front, the latest first; by its key where the order itself says who was least urgent."""
     request, order = sim.requests[i], sim.world[0].order
@@ -77,11 +77,11 @@ def requeue(sim: Sim, r: int, i: int) -> None:
     request.key, request.tie = -math.inf, -sim.replicas[r].restarts
     if order in (PRIORITY, SRPT):
         request.key, request.tie = order_key(sim, i), i
-    _push(sim, r, request.tenant if order == VTC else 0, i)
+    push(sim, r, request.tenant if order == VTC else 0, i)
 
 
-@inlined
-def _push(sim: Sim, r: int, lane: int, i: int) -> None:
+@outlined
+def push(sim: Sim, r: int, lane: int, i: int) -> None:
     sim.requests[i].left = sim.requests[i].right = NOBODY
     sim.heads[r, lane] = merge(sim.requests, sim.heads[r, lane], i)
     sim.replicas[r].waiting += 1
@@ -105,7 +105,7 @@ def peek(sim: Sim, r: int) -> int:
     return sim.heads[r, first_lane(sim, r)]
 
 
-@inlined
+@outlined
 def pop(sim: Sim, r: int) -> int:
     lane = first_lane(sim, r)
     i = sim.heads[r, lane]
@@ -114,14 +114,14 @@ def pop(sim: Sim, r: int) -> int:
     return i
 
 
-@inlined
+@outlined
 def serve(sim: Sim, r: int, i: int, tokens: float) -> None:
     """Virtual token counter: what a tenant received, over its weight."""
     tenant = sim.requests[i].tenant
     sim.service[r, tenant] += tokens / sim.weights[tenant]
 
 
-@inlined
+@outlined
 def _lift(sim: Sim, r: int, lane: int) -> None:
     """A tenant that had nothing waiting starts at the least served of those that have: idle time earns no credit."""
     if sim.heads[r, lane] != NOBODY:

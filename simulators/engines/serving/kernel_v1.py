@@ -7,9 +7,10 @@ processed so far and those of this iteration, without a watermark.
 
 from __future__ import annotations
 
-from simulators.engines.serving.jit import inlined
-from simulators.engines.serving.kernel_batch import join, join_steady, leave
-from simulators.engines.serving.kernel_memory import admit, blocks_missing, evict, take_blocks
+from simulators.engines.serving.jit import inlined, outlined
+from simulators.engines.serving.kernel_batch import decode_tokens, join, join_steady, leave
+from simulators.engines.serving.kernel_cache import cached_tokens, claim
+from simulators.engines.serving.kernel_memory import admit, blocks_missing, evict, strike, take_blocks
 from simulators.engines.serving.kernel_queue import peek, pop, serve
 from simulators.engines.serving.state import NOBODY, PRIORITY, SRPT, VTC, Sim
 
@@ -56,7 +57,7 @@ def next_chunk(sim: Sim, r: int, i: int) -> int:
     """Tokens of the request in this iteration: what remains, the threshold for long prompts, the budget left; the least of these."""
     request, world = sim.requests[i], sim.world[0]
     if request.prompt_done == 1:
-        return min(1 + world.spec_k, max(1, budget_left(sim, r)))
+        return min(decode_tokens(sim, i), max(1, budget_left(sim, r)))
     chunk = min(request.prompt - request.processed, budget_left(sim, r))
     return min(chunk, world.long_prefill_threshold) if world.long_prefill_threshold > 0 else chunk
 
@@ -75,7 +76,7 @@ def join_running(sim: Sim, r: int, i: int) -> None:
     join(sim, r, i, chunk)
 
 
-@inlined
+@outlined
 def make_room(sim: Sim, r: int, i: int, visited: int, now: float) -> int:
     """Evicts until the request's next chunk fits, at last itself. Returns how many of the first `visited` of the list went."""
     replica, gone = sim.replicas[r], 0
@@ -85,14 +86,14 @@ def make_room(sim: Sim, r: int, i: int, visited: int, now: float) -> int:
         gone += at < visited - gone
         if sim.requests[victim].chunk > 0:
             leave(sim, r, victim)
-        _strike(sim, r, at)
+        strike(sim, r, at)
         evict(sim, r, victim, now)
         if victim == i:
             break
     return gone
 
 
-@inlined
+@outlined
 def least_urgent(sim: Sim, r: int) -> int:
     """Position of the next victim: the last of the list, or of the lowest priority (the largest number) the last to arrive."""
     last = sim.replicas[r].running - 1
@@ -106,36 +107,32 @@ def least_urgent(sim: Sim, r: int) -> int:
     return worst
 
 
-@inlined
-def _strike(sim: Sim, r: int, at: int) -> None:
-    replica = sim.replicas[r]
-    replica.running -= 1
-    for k in range(at, replica.running):
-        sim.running[r, k] = sim.running[r, k + 1]
-
-
-@inlined
+@outlined
 def admit_next(sim: Sim, r: int, now: float) -> bool:
     """The head of the queue joins the running list and this iteration, if there is room for it."""
     replica, world = sim.replicas[r], sim.world[0]
     i = peek(sim, r)
-    if i == NOBODY or replica.running >= world.max_seqs or budget_left(sim, r) <= 0:
+    if i == NOBODY or replica.running >= world.max_seqs or budget_left(sim, r) <= 0 or sim.requests[i].swapped > 0:
         return False
+    found = cached_tokens(sim, r, i, now)
+    sim.requests[i].processed += found
     chunk = next_chunk(sim, r, i)
     blocks = blocks_wanted(sim, i, chunk)
     if blocks > replica.free_blocks:
+        sim.requests[i].processed -= found
         return False
     pop(sim, r)
+    claim(sim, r, i, found, now)
     admit(sim, r, i, blocks, now)
     sim.running[r, replica.running] = i
     replica.running += 1
     join(sim, r, i, chunk)
-    if world.order == VTC:
+    if world.order == VTC and sim.requests[i].prompt_done == 0:
         serve(sim, r, i, float(sim.requests[i].prompt))
     return True
 
 
-@inlined
+@outlined
 def serve_shortest_first(sim: Sim, r: int, now: float) -> None:
     """Shortest remaining prompt first, among half-read and waiting requests alike; waiting shortens a prompt by `aging`."""
     replica, closed, restarts = sim.replicas[r], False, sim.replicas[r].restarts
@@ -152,7 +149,7 @@ def serve_shortest_first(sim: Sim, r: int, now: float) -> None:
             return
 
 
-@inlined
+@outlined
 def shortest_half_read(sim: Sim, r: int) -> int:
     """The resident request with the least prompt left that has no chunk in this iteration yet."""
     best = NOBODY

@@ -7,8 +7,9 @@ Both take the requests of a batch off the running list; those that go on are app
 from __future__ import annotations
 
 from simulators.engines.serving.jit import inlined
-from simulators.engines.serving.kernel_batch import join, join_steady
-from simulators.engines.serving.kernel_memory import admit, blocks_for, blocks_missing, evict, take_blocks
+from simulators.engines.serving.kernel_batch import blocks_to_decode, decode_tokens, join, join_steady
+from simulators.engines.serving.kernel_cache import read_cached
+from simulators.engines.serving.kernel_memory import admit, blocks_for, evict, take_blocks
 from simulators.engines.serving.kernel_queue import peek, pop
 from simulators.engines.serving.state import NOBODY, Sim
 
@@ -26,8 +27,9 @@ def form_vllm_v0(sim: Sim, r: int, now: float) -> None:
         if (replica.batch + 1) * longest > world.max_batch_tokens:
             break
         pop(sim, r)
+        read_cached(sim, r, i, now)
         admit(sim, r, i, blocks_for(sim, sim.requests[i].prompt), now)
-        join(sim, r, i, sim.requests[i].prompt)
+        join(sim, r, i, sim.requests[i].prompt - sim.requests[i].processed)
     if replica.batch > 0:
         return
     sort_by_arrival(sim, r, 0, replica.running)
@@ -70,6 +72,7 @@ def form_sarathi(sim: Sim, r: int, now: float) -> None:
         if i == NOBODY or not may_admit(sim, r, i) or world.chunk_size - replica.tokens <= 0:
             break
         pop(sim, r)
+        read_cached(sim, r, i, now)
         admit(sim, r, i, blocks_for(sim, sim.requests[i].prompt), now)
         join_chunk(sim, r, i)
 
@@ -88,7 +91,7 @@ def join_chunk(sim: Sim, r: int, i: int) -> bool:
 def may_admit(sim: Sim, r: int, i: int) -> bool:
     """Room for one more sequence, and blocks for the whole prompt above the watermark."""
     replica, world = sim.replicas[r], sim.world[0]
-    if replica.resident >= world.max_seqs or replica.batch >= world.max_seqs:
+    if replica.resident >= world.max_seqs or replica.batch >= world.max_seqs or sim.requests[i].swapped > 0:
         return False
     return replica.free_blocks - blocks_for(sim, sim.requests[i].prompt) >= world.watermark_blocks
 
@@ -99,8 +102,8 @@ def decode_or_evict(sim: Sim, r: int, i: int, head: int, tail: int, now: float) 
 
     Returns the new end of the list, whose positions from `head` on are not visited yet.
     """
-    replica, world = sim.replicas[r], sim.world[0]
-    missing = blocks_missing(sim, i, sim.requests[i].processed + world.spec_k)
+    replica = sim.replicas[r]
+    missing = blocks_to_decode(sim, i)
     while replica.free_blocks < max(1, missing):
         if tail == head:
             evict(sim, r, i, now)
@@ -108,7 +111,7 @@ def decode_or_evict(sim: Sim, r: int, i: int, head: int, tail: int, now: float) 
         tail -= 1
         evict(sim, r, sim.running[r, tail], now)
     take_blocks(sim, r, i, missing)
-    join(sim, r, i, 1 + world.spec_k)
+    join(sim, r, i, decode_tokens(sim, i))
     return tail
 
 

@@ -29,6 +29,7 @@ class SimResult:
     scheduled_s, first_token_s, finished_s: float64[n]; the start of the first iteration that held the request, and the ends of those
         that yielded its first and its last token.
     restarts, replica, cached_tokens: int64[n]; evictions, where the prompt was read, prompt tokens found in the prefix cache.
+    decode_replica: int64[n], where the answer was written: another replica only after a transfer.
     breakdown: float64[n, 7] seconds, columns `breakdown_names`, disjoint, together finish - arrival. queue: never scheduled yet; prefill:
         iterations with a chunk of its own prompt; prefill_wait: admitted, prompt unfinished, not in the batch; decode: what its decode
         iterations would have cost without any prefill in them; interference: the rest from first token to finish; preempted: from an
@@ -46,6 +47,7 @@ class SimResult:
     finished_s: Floats
     restarts: Ints
     replica: Ints
+    decode_replica: Ints
     cached_tokens: Ints
     breakdown: Floats
     iterations: int

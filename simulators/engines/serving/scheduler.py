@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from simulators.errors import InvalidInput
@@ -63,6 +63,10 @@ class SchedulerConfig:
         """The number of a choice in the compiled code."""
         return {"policy": POLICIES, "order": ORDERS, "preempt": PREEMPTIONS}[name].index(getattr(self, name))
 
+    def watermark_blocks(self, num_blocks: int) -> int:
+        """Blocks that an admission leaves free; only Vidur's two schedulers keep any."""
+        return int(self.watermark * num_blocks) if self.policy in {"vllm_v0", "sarathi"} else 0
+
 
 def choose(name: str, value: object, choices: tuple[str, ...]) -> None:
     if value not in choices:
@@ -72,7 +76,3 @@ def choose(name: str, value: object, choices: tuple[str, ...]) -> None:
 def at_least(name: str, value: Any, least: float) -> None:
     if not value >= least:
         raise InvalidInput(f"{name} is {value}; expected at least {least:g}.", field=name)
-
-
-def option_names(cls: type) -> list[str]:
-    return [field.name for field in fields(cls)]

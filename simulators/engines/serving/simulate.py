@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from typing import Any
 
 import numpy as np
 
-from simulators.engines.serving.cost_table import CostTables
+from simulators.engines.serving.cost_table import AXES, VIDUR, axis_limit, make_tables
+from simulators.engines.serving.options import Pools, PrefixCache, Router, Speculation, from_mapping
 from simulators.engines.serving.result import SimResult
-from simulators.engines.serving.scheduler import SchedulerConfig
-from simulators.engines.serving.state import DONE, LOG_FULL, RUNNING, Sim
+from simulators.engines.serving.scheduler import SchedulerConfig, at_least
+from simulators.engines.serving.state import DONE, LOG_FULL, OUTSIDE_GRID, RUNNING, Sim
 from simulators.engines.serving.trace import Trace
-from simulators.engines.serving.world import build_world
+from simulators.engines.serving.world import Plan, build_world
 from simulators.errors import InvalidInput
 
 ITERATIONS_A_STEP = 20_000  # some 10 ms
-ROUTERS = ("round_robin", "random", "least_loaded", "least_pending")
+SimSteps = Generator[float, None, SimResult]
 
 
 def simulate(
@@ -26,14 +27,24 @@ def simulate(
     *,
     num_blocks: int | None = None,
     replicas: int = 1,
-    router: str = "round_robin",
+    router: str | Mapping[str, Any] = "round_robin",
+    prefix_cache: Mapping[str, Any] | None = None,
+    pools: Mapping[str, Any] | None = None,
+    spec: Mapping[str, Any] | None = None,
     log_iterations: bool = False,
     seed: int = 0,
 ) -> SimResult:
-    """Serves the whole trace and returns what happened to every request. Two runs of the same arguments agree to the last bit."""
-    steps = simulate_steps(
-        trace, cost, scheduler, num_blocks=num_blocks, replicas=replicas, router=router, log_iterations=log_iterations, seed=seed
-    )
+    """Serves the whole trace and returns what happened to every request. The same arguments give the same result to the last bit.
+
+    cost: a CostModel. num_blocks: KV blocks of each replica; what fits beside the weights unless given. router: a name, or a mapping
+    with `kind` and more (`options.Router`). prefix_cache, pools, spec: mappings (`options.PrefixCache`, `Pools`, `Speculation`).
+    `pools` goes with policy `disaggregated` and says how many replicas there are. `spec` draws accepted tokens from `seed`.
+
+    Raises InvalidInput for an option out of range, a request that can never be served (its row, its tokens, the limit), and an iteration
+    outside measured cost tables (axis, limit, iteration).
+    """
+    options = (num_blocks, replicas, router, prefix_cache, pools, spec, log_iterations, seed)
+    steps = _steps(make_plan(trace, cost, scheduler, *options))
     while True:
         try:
             next(steps)
@@ -41,70 +52,108 @@ def simulate(
             return stop.value  # type: ignore[no-any-return]
 
 
-def simulate_steps(
+def simulate_steps(trace: Trace, cost: Any, scheduler: SchedulerConfig, **options: Any) -> SimSteps:
+    """`simulate` for whoever has to stay interruptible: yields the share of requests finished every ten milliseconds or so."""
+    defaults = {"num_blocks": None, "replicas": 1, "router": "round_robin", "prefix_cache": None, "pools": None, "spec": None}
+    return _steps(make_plan(trace, cost, scheduler, **{**defaults, "log_iterations": False, "seed": 0, **options}))
+
+
+def make_plan(
     trace: Trace,
     cost: Any,
     scheduler: SchedulerConfig,
-    *,
-    num_blocks: int | None = None,
-    replicas: int = 1,
-    router: str = "round_robin",
-    log_iterations: bool = False,
-    seed: int = 0,
-) -> Generator[float, None, SimResult]:
-    """`simulate` in steps of some ten milliseconds, for whoever has to stay interruptible: yields the share of requests finished."""
-    from simulators.engines.serving.kernel_loop import run
-
-    tables = cost.tables
+    num_blocks: int | None,
+    replicas: int,
+    router: str | Mapping[str, Any],
+    prefix_cache: Mapping[str, Any] | None,
+    pools: Mapping[str, Any] | None,
+    spec: Mapping[str, Any] | None,
+    log_iterations: bool,
+    seed: int,
+) -> Plan:
+    at_least("replicas", replicas, 1)
+    pool = None if pools is None else from_mapping(Pools, "pools", pools)
+    if (pool is None) != (scheduler.policy != "disaggregated"):
+        raise InvalidInput(f"policy {scheduler.policy} with pools={pools}; pools and policy disaggregated belong together.", field="pools")
     blocks = cost.num_blocks(scheduler.block_size) if num_blocks is None else num_blocks
-    sim = build_world(
-        trace,
-        tables,
-        scheduler,
-        num_blocks=blocks,
-        replicas=replicas,
-        router=ROUTERS.index(router),
-        log=log_iterations,
+    at_least("num_blocks", blocks, 1)
+    named = {"kind": router} if isinstance(router, str) else router
+    return Plan(
+        trace=trace,
+        cost=cost,
+        scheduler=scheduler,
+        num_blocks=int(blocks),
+        replicas=replicas if pool is None else pool.prefill + pool.decode,
+        router=from_mapping(Router, "router", named),
+        cache=None if prefix_cache is None else from_mapping(PrefixCache, "prefix_cache", prefix_cache),
+        pools=pool,
+        spec=None if spec is None else from_mapping(Speculation, "spec", spec),
+        log_iterations=log_iterations,
         seed=seed,
     )
+
+
+def _steps(plan: Plan) -> SimSteps:
+    from simulators.engines.serving.kernel_loop import run  # here, because it loads the compiler
+
+    sim, decode_tables = build_world(plan), plan.decode_cost.tables
     while True:
-        status = run(sim, tables, ITERATIONS_A_STEP)
+        status = run(sim, plan.tables, decode_tables, ITERATIONS_A_STEP)
         if status == DONE:
-            return _result(trace, cost, sim, log_iterations)
+            return _result(plan, sim)
         if status == LOG_FULL:
             sim = sim._replace(log=np.concatenate([sim.log, np.zeros_like(sim.log)]))
         elif status != RUNNING:
-            raise InvalidInput(_failure(status, trace, tables, sim), field="trace")
-        yield float(sim.world["finished"][0]) / len(trace)
+            raise InvalidInput(_outside(plan, sim) if status == OUTSIDE_GRID else _stuck(plan, sim), field="trace")
+        yield float(sim.world["finished"][0]) / len(plan.trace)
 
 
-def _failure(status: int, trace: Trace, tables: CostTables, sim: Sim) -> str:
-    """Why the simulation cannot go on, as a sentence."""
-    culprit, iteration = int(sim.world["culprit"][0]), int(sim.world["iterations"][0]) + 1
-    return f"status {status} at iteration {iteration}, {culprit}"
+def _outside(plan: Plan, sim: Sim) -> str:
+    """Names axis, limit and iteration of a load that the cost tables do not cover."""
+    from simulators.engines.serving.kernel_batch import outside_axis
+
+    r = int(sim.world["culprit"][0])
+    tables = plan.decode_cost.tables if sim.replicas["role"][r] != sim.replicas["role"][0] else plan.tables
+    axis, iteration = int(outside_axis(sim, tables, r)), int(sim.world["iterations"][0]) + 1
+    return (
+        f"iteration {iteration:,} (replica {r}, {sim.replicas['batch'][r]} requests, {sim.replicas['tokens'][r]:,} tokens) leaves the cost "
+        f"tables, which end at {axis_limit(tables, axis):g} on the axis '{AXES[axis]}'; "
+        "a cost model with extrapolate=True goes on in a straight line."
+    )
 
 
-def _result(trace: Trace, cost: Any, sim: Sim, logged: bool) -> SimResult:
+def _stuck(plan: Plan, sim: Sim) -> str:
+    """Names the first request that waits for ever: it grew beyond what one replica admits."""
+    i = int(np.flatnonzero(np.isnan(sim.requests["finished_s"]) & (sim.requests["blocks"] == 0))[0])
+    tokens, scheduler = int(sim.requests["prompt"][i]), plan.scheduler
+    limits = f"{plan.num_blocks:,} blocks of {scheduler.block_size} tokens, {scheduler.watermark_blocks(plan.num_blocks):,} kept free"
+    if scheduler.policy == "vllm_v0":
+        limits += f", and max_batch_tokens {scheduler.max_batch_tokens:,}"
+    return f"row {plan.trace.row[i] + 1}: restarted with {tokens:,} tokens to read again, the request can never be admitted: {limits}."
+
+
+def _result(plan: Plan, sim: Sim) -> SimResult:
     requests, replicas, world = sim.requests, sim.replicas, sim.world[0]
     return SimResult(
-        trace=trace,
+        trace=plan.trace,
         scheduled_s=requests["scheduled_s"].copy(),
         first_token_s=requests["first_token_s"].copy(),
         finished_s=requests["finished_s"].copy(),
         restarts=requests["restarts"].copy(),
         replica=requests["replica"].copy(),
+        decode_replica=np.where(requests["decode_replica"] >= 0, requests["decode_replica"], requests["replica"]),
         cached_tokens=requests["cached"].copy(),
         breakdown=_breakdown(requests),
         iterations=int(world["iterations"]),
         busy_s=replicas["busy_s"].copy(),
         itl_hist=sim.itl_hist,
         itl_max_s=float(world["itl_max_s"]),
-        iteration_log=sim.log[: world["iterations"]].copy() if logged else None,
+        iteration_log=sim.log[: world["iterations"]].copy() if plan.log_iterations else None,
         extrapolated=int(world["extrapolated"]),
-        error_band=getattr(cost, "error_band", None),
+        error_band=plan.cost.error_band,
         blocks_free=replicas["free_blocks"].copy(),
         blocks_total=replicas["total_blocks"].copy(),
-        cache_hits=np.zeros(0, np.int64),
+        cache_hits=sim.tiers["hits"].copy(),
     )
 
 
@@ -115,3 +164,17 @@ def _breakdown(requests: Any) -> Any:
     rest = requests["finished_s"] - requests["arrival_s"] - sum(known)
     queue, prefill, wait, decode, preempted, transfer = known
     return np.column_stack([queue, prefill, wait, decode, rest, preempted, transfer])
+
+
+def warm_up() -> None:
+    """Compiles the simulator, or loads what an earlier process compiled, so that the first simulation does not wait for it."""
+    from simulators.engines.serving.kernel_loop import run
+
+    plan = make_plan(Trace([0.0], [1], [1]), _NoCost(), SchedulerConfig("vllm_v1"), 1, 1, "round_robin", None, None, None, False, 0)
+    run(build_world(plan), plan.tables, plan.tables, 0)
+
+
+class _NoCost:
+    """Cost tables of no content: enough to compile for."""
+
+    tables = make_tables(VIDUR)

@@ -21,8 +21,11 @@ VLLM_V0, SARATHI, VLLM_V1, STATIC, ORCA, SGLANG, DISAGGREGATED = range(7)
 FCFS, PRIORITY, SJF, SRPT, SLO, VTC = range(6)
 RECOMPUTE, SWAP = range(2)
 
+ROUND_ROBIN, RANDOM, LEAST_LOADED, LEAST_PENDING, SESSION, BOUNDED_HASH, MAX_PREFIX, COST = range(8)
+LRU, FIFO, LFU = range(3)
+
 # Roles of a replica.
-BOTH, PREFILL, PREFILL_LONG, DECODE = range(4)
+BOTH, PREFILL, DECODE = range(3)
 
 # Why the loop returned.
 RUNNING, DONE, LOG_FULL, OUTSIDE_GRID, STUCK = range(5)
@@ -64,11 +67,13 @@ REQUEST = np.dtype(
         ("priority", "f8"),
         ("ttft_slo_s", "f8"),
         ("session", "i8"),
-        ("work_s", "f8"),  # prefill seconds the router expects of it, and what is left of them
+        ("work_s", "f8"),  # what is left of the prefill seconds that the router expected of it
         ("swapped", "i8"),  # its KV is in host memory
         ("pinned", "i8"),  # prefix blocks it holds in the cache
-        ("hash_from", "i8"),
+        ("hash_from", "i8"),  # its blocks in `Sim.hash_ids`
         ("hash_to", "i8"),
+        ("decode_replica", "i8"),
+        ("moving", "i8"),  # its KV is on the way to a decode replica
     ],
     align=True,
 )
@@ -76,6 +81,7 @@ REQUEST = np.dtype(
 REPLICA = np.dtype(
     [
         ("clock_s", "f8"),  # when its next batch may form; infinite = asleep
+        ("dozed_off_s", "f8"),  # when it fell asleep although blocks had just become free, infinite otherwise
         ("role", "i8"),
         ("free_blocks", "i8"),
         ("total_blocks", "i8"),
@@ -84,7 +90,8 @@ REPLICA = np.dtype(
         ("waiting", "i8"),
         ("restarts", "i8"),
         ("outstanding", "i8"),  # tokens still to process of all requests sent here
-        ("work_s", "f8"),  # expected seconds of the prefills still to do
+        ("work_s", "f8"),  # expected seconds of the prefills still to do (router `cost`)
+        ("signal", "i8"),  # number of the newest reading of its load
         # The iteration that runs.
         ("batch", "i8"),  # length of its row of `Sim.batch`; 0 = none runs
         ("tokens", "i8"),
@@ -126,11 +133,16 @@ WORLD = np.dtype(
         ("router", "i8"),
         ("signal_delay_s", "f8"),
         ("load_factor", "f8"),
-        # Pools.
+        ("short_replicas", "i8"),  # replicas 0 ... read prompts, the next `long_replicas` those over the threshold, the others decode
+        ("long_replicas", "i8"),
         ("long_threshold", "i8"),
+        ("routed_short", "i8"),
+        ("routed_long", "i8"),
+        # Transfers from prefill to decode replicas.
         ("link_s_per_token", "f8"),
         ("link_base_s", "f8"),
         ("overlap", "f8"),  # share of a transfer that can hide behind the prefill
+        ("transfers", "i8"),  # root of the heap of requests on their way
         # Swapping.
         ("swap_s_per_block", "f8"),
         # Speculation.
@@ -140,16 +152,15 @@ WORLD = np.dtype(
         # Prefix cache.
         ("block_tokens", "i8"),
         ("cache_policy", "i8"),
-        ("cache_tiers", "i8"),
         ("cache_clock", "i8"),
+        ("cache_decode", "i8"),  # keep the blocks of answers too
+        ("min_prefix_blocks", "i8"),
         # Progress.
         ("arrived", "i8"),
-        ("routed", "i8"),
         ("finished", "i8"),
         ("iterations", "i8"),
         ("extrapolated", "i8"),
-        ("in_transfer", "i8"),
-        ("transfers", "i8"),  # root of the heap of requests on the way to a decode replica
+        ("moving", "i8"),  # transfers begun
         ("logging", "i8"),
         ("status", "i8"),
         ("culprit", "i8"),
@@ -166,6 +177,33 @@ ITERATION = np.dtype(
         ("prefill_tokens", "i8"),
         ("duration_s", "f8"),
         ("start_s", "f8"),
+    ]
+)
+
+# A reading of a replica's load, for routers that see it late; the newest of them are kept in a ring.
+SIGNAL = np.dtype([("taken_s", "f8"), ("waiting", "i8"), ("outstanding", "i8"), ("work_s", "f8")])
+SIGNAL_SAMPLES = 512
+
+# Prefix cache: tiers from fast to slow, the caches of each, their slots (one a block).
+TIER = np.dtype([("first_cache", "i8"), ("shared", "i8"), ("load_s", "f8"), ("hits", "i8")])
+CACHE = np.dtype(
+    [
+        ("capacity", "i8"),
+        ("used", "i8"),
+        ("evictable", "i8"),  # length of its heap
+        ("first_slot", "i8"),
+        ("first_entry", "i8"),  # of its hash table in `Sim.table`
+        ("table_mask", "i8"),
+    ]
+)
+SLOT = np.dtype(
+    [
+        ("block", "i8"),
+        ("uses", "i8"),
+        ("stamp", "i8"),  # of the last use, under `fifo` of the insertion
+        ("pins", "i8"),
+        ("place", "i8"),  # on the heap
+        ("inserted_s", "f8"),
     ]
 )
 
@@ -186,3 +224,11 @@ class Sim(NamedTuple):
     weights: Floats  # [tenants]
     itl_hist: Ints  # [ITL_BINS]
     log: Records  # ITERATION[...]
+    signals: Records  # SIGNAL[R, SIGNAL_SAMPLES]
+    tiers: Records  # TIER[tiers], none without a prefix cache
+    caches: Records  # CACHE[caches]
+    slots: Records  # SLOT[blocks of all caches]
+    heap: NDArray[np.int32]  # [blocks of all caches]
+    table: NDArray[np.int32]  # [entries of all caches]
+    hash_ids: Ints
+    block_tier: NDArray[np.int8]  # as hash_ids: where a block was found

@@ -1,0 +1,148 @@
+"""The end of an iteration: tokens count, prompts end, requests finish or move on."""
+# mypy: disable-error-code="no-any-return"
+
+from __future__ import annotations
+
+import math
+
+from simulators.engines.serving.jit import inlined, outlined
+from simulators.engines.serving.kernel_cache import store, unpin
+from simulators.engines.serving.kernel_memory import release
+from simulators.engines.serving.kernel_pools import start_transfer
+from simulators.engines.serving.kernel_queue import OUTPUT_WEIGHT, serve
+from simulators.engines.serving.kernel_random import uniform
+from simulators.engines.serving.state import ITL_BINS, ITL_BINS_PER_E, ITL_LOW_S, PREFILL, SARATHI, STATIC, VLLM_V0, VTC, Sim
+
+
+@inlined
+def complete(sim: Sim, r: int, now: float) -> None:
+    """The iteration ends: tokens count, prompts end, requests finish, in batch order."""
+    replica, world = sim.replicas[r], sim.world[0]
+    rejoins = world.policy in (VLLM_V0, SARATHI)  # there the batch was taken off the running list; elsewhere it never left it
+    plain = world.spec_k == 0 and world.order != VTC
+    previous, alone, running, finished = replica.previous_end_s, replica.decode_alone_s, replica.running, world.finished
+    steady, moving = 0, world.moving
+    for k in range(replica.batch):
+        i = sim.batch[r, k]
+        request = sim.requests[i]
+        request.chunk, chunk = 0, request.chunk
+        if plain and request.prompt_done == 1 and request.last_token_s == previous and request.processed + 1 < request.total:
+            request.processed += 1
+            request.decode_s += alone
+            request.last_token_s = now
+            steady += 1
+        elif request.prompt_done == 1:
+            _decoded(sim, r, i, chunk, now)
+        else:
+            _prefilled(sim, r, i, chunk, now)
+        if rejoins and request.blocks > 0:
+            sim.running[r, running] = i
+            running += 1
+    replica.running = running
+    replica.outstanding -= steady
+    if steady > 0:
+        count_gaps(sim, now - previous, steady)
+    if not rejoins and (world.finished > finished or world.moving > moving):
+        drop_absent(sim, r)
+    replica.previous_end_s = now
+    replica.batch = 0
+
+
+@outlined
+def _decoded(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
+    """One more token, or as many as were accepted."""
+    replica, request = sim.replicas[r], sim.requests[i]
+    if request.processed >= request.total:  # a finished slot of a static batch computes on
+        request.processed += 1
+        return
+    tokens = 1 + accepted_drafts(sim, i, chunk - 1)
+    request.processed += tokens
+    request.decode_s += replica.decode_alone_s
+    replica.outstanding -= tokens
+    sim.itl_hist[0] += tokens - 1
+    count_gaps(sim, now - request.last_token_s, 1)
+    request.last_token_s = now
+    if sim.world[0].order == VTC:
+        serve(sim, r, i, OUTPUT_WEIGHT * tokens)
+    if request.processed == request.total:
+        _finish(sim, r, i, now)
+
+
+@outlined
+def _prefilled(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
+    """A chunk of the prompt is done. The prompt's end yields a token."""
+    replica, request = sim.replicas[r], sim.requests[i]
+    if request.work_s > 0:
+        done = request.work_s * chunk / (request.prompt - request.processed)
+        request.work_s -= done
+        replica.work_s -= done
+    request.processed += chunk
+    replica.outstanding -= chunk
+    if math.isnan(request.evicted_s):
+        request.prefill_s += replica.duration_s
+    elif request.processed >= request.redo_until:
+        request.preempted_s += now - request.evicted_s
+        request.evicted_s = math.nan
+    if request.processed != request.prompt:
+        return
+    request.prompt_done = 1
+    request.processed += 1
+    replica.outstanding -= 1
+    if math.isnan(request.first_token_s):
+        request.first_token_s = now
+        request.prefill_wait_s = now - request.scheduled_s - request.prefill_s - request.preempted_s
+    else:
+        count_gaps(sim, now - request.last_token_s, 1)
+    request.last_token_s = now
+    if len(sim.tiers) > 0:
+        unpin(sim, r, i)
+        store(sim, r, i, request.first_prompt, now)
+    if request.processed == request.total:
+        _finish(sim, r, i, now)
+    elif replica.role == PREFILL:
+        start_transfer(sim, r, i, now)
+
+
+@outlined
+def _finish(sim: Sim, r: int, i: int, now: float) -> None:
+    """The last token is out. The blocks are free again, but for a slot of a static batch, which computes on until all are done."""
+    sim.requests[i].finished_s = now
+    sim.world[0].finished += 1
+    if sim.world[0].cache_decode == 1:
+        store(sim, r, i, sim.requests[i].total, now)
+    if sim.world[0].policy != STATIC:
+        release(sim, r, i)
+
+
+@outlined
+def drop_absent(sim: Sim, r: int) -> None:
+    """Closes the gaps of the running list after some of it gave up their blocks."""
+    replica, kept = sim.replicas[r], 0
+    for k in range(replica.running):
+        i = sim.running[r, k]
+        if sim.requests[i].blocks > 0 and sim.requests[i].moving == 0:
+            sim.running[r, kept] = i
+            kept += 1
+    replica.running = kept
+
+
+@inlined
+def count_gaps(sim: Sim, gap_s: float, count: int) -> None:
+    """Adds gaps between tokens to the histogram: bins of equal ratio, the first and the last open."""
+    position = 0
+    if gap_s > ITL_LOW_S:
+        position = min(int(math.log(gap_s / ITL_LOW_S) * ITL_BINS_PER_E) + 1, ITL_BINS - 1)
+    sim.itl_hist[position] += count
+    sim.world[0].itl_max_s = max(sim.world[0].itl_max_s, gap_s)
+
+
+@outlined
+def accepted_drafts(sim: Sim, i: int, drafts: int) -> int:
+    """Drafted tokens accepted before the first refusal, each with chance alpha (Leviathan et al., ICML 2023).
+
+    The chance is a hash of seed, request and progress, so that a draw does not depend on what other requests do.
+    """
+    world, accepted = sim.world[0], 0
+    while accepted < drafts and uniform(world.seed, i, sim.requests[i].processed * 64 + accepted) < world.spec_alpha:
+        accepted += 1
+    return accepted
