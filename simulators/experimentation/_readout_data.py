@@ -15,6 +15,7 @@ from simulators.engines.experiment.results_file import (
     METRIC,
     Part,
     Roles,
+    batches_of_units,
     is_totals,
     metric_values,
     part_of,
@@ -23,7 +24,7 @@ from simulators.engines.experiment.results_file import (
 )
 from simulators.engines.experiment.srm import SRM, srm_test
 from simulators.engines.experiment.stats import Moments
-from simulators.engines.experiment.tabular import MAX_BYTES, TableFile, open_table, read_batches, require_numbers
+from simulators.engines.experiment.tabular import MAX_BYTES, Batch, TableFile, open_table, require_numbers
 from simulators.errors import InvalidInput
 from simulators.lab import Context, DataFile, DataInfo, DataOption, DataSlot, DataSpec, Progress
 
@@ -92,7 +93,9 @@ def _roles(table: TableFile, options: Mapping[str, str]) -> Roles:
             raise InvalidInput(f"Choose the column that holds the {key}; {table.name} has {', '.join(table.columns)}.", field=key)
     given = [name.strip() for name in options.get("covariates", "").split(",") if name.strip()]
     covariates = tuple(_known(table, name, "covariates") for name in given)
-    roles = Roles(named("arm"), named("metric"), named("unit"), named("denominator"), covariates)
+    roles = Roles(
+        named("arm"), named("metric"), named("unit"), named("denominator"), covariates, named("day"), named("segment"), named("trigger")
+    )
     taken = [*roles.texts, *roles.numbers]
     for column in taken:
         if taken.count(column) > 1:
@@ -162,14 +165,25 @@ def check(files: Mapping[str, DataFile], options: Mapping[str, str]) -> DataInfo
 
 def _checked_rows(table: TableFile, roles: Roles) -> Part:
     part, hashes = Part(), []
-    for batch in read_batches(table, roles.numbers, roles.texts):
+    for batch in batches_of_units(table, roles):
         part += part_of(batch, table, roles)
+        _refuse_other_triggers(batch, roles.trigger)
         if len(part.arms) > 10 * MAX_ARMS:
             raise InvalidInput(f"Column {roles.arm} has more than {10 * MAX_ARMS} values; an arm has 2 to {MAX_ARMS}.", field="arm")
-        if roles.unit:
+        if roles.unit and not roles.day:
             hashes.append(np.fromiter((hash(unit) for unit in batch.texts[roles.unit].drop_null().to_pylist()), dtype=np.int64))
     _refuse_repeats(table, roles.unit, hashes)
     return part
+
+
+def _refuse_other_triggers(batch: Batch, trigger: str) -> None:
+    if not trigger:
+        return
+    values = batch.numbers[trigger]
+    wrong = np.flatnonzero(~np.isin(values, (0.0, 1.0)) & ~np.isnan(values))
+    if len(wrong):
+        row = batch.first_row + int(wrong[0]) + 1
+        raise InvalidInput(f"Data row {row:,}, column {trigger}: {values[wrong[0]]:g} is neither 0 nor 1.", field="trigger")
 
 
 def _refuse_repeats(table: TableFile, unit: str, hashes: list[NDArray[np.int64]]) -> None:
@@ -179,7 +193,9 @@ def _refuse_repeats(table: TableFile, unit: str, hashes: list[NDArray[np.int64]]
     if not repeated:
         return
     if table.format == "parquet":
-        raise InvalidInput(f"Column {unit}: {len(repeated):,} units have more than one row; expected one row a unit.", field="unit")
+        raise InvalidInput(
+            f"Column {unit}: {len(repeated):,} units have more than one row; expected one row a unit, or a day column mapped.", field="unit"
+        )
     fault = faults.first_repeat(table.path, unit, lambda value: bool(value) and hash(value) in repeated)
     if fault:
         raise fault
@@ -203,6 +219,9 @@ def _facts(own: OwnData) -> tuple[tuple[str, str], ...]:
     facts.append(("Sample ratio", f"p = {own.srm.p_value:.2g} against the planned shares: {own.srm.status}"))
     if own.roles.covariates:
         facts.append(("Covariates", ", ".join(own.roles.covariates)))
+    for name, cells in (("Segments", own.part.by_segment), ("Days", own.part.by_day)):
+        if cells:
+            facts.append((name, f"{len({value for value, _ in cells})}"))
     return tuple(facts)
 
 
@@ -225,8 +244,11 @@ def _warnings(own: OwnData) -> tuple[str, ...]:
 # --- reading inside a run ----------------------------------------------------------------------------------------------------------
 
 
-def read_own(ctx: Context, quantile: float | None) -> Generator[Progress, None, OwnData]:
-    """The file as moments an arm; each batch is kept in the worker, so another analysis of the same file reads nothing."""
+def read_own(ctx: Context, quantile: float | None, *, triggered: bool = False) -> Generator[Progress, None, OwnData]:
+    """The file as moments an arm; each batch is kept in the worker, so another analysis of the same file reads nothing.
+
+    Raises InvalidInput where only triggered units are wanted and fewer than two arms have any.
+    """
     assert ctx.data is not None
     file, prefix = ctx.data.files["results"], f"readout/own/{ctx.data.digest}"
     table = ctx.asset(f"{prefix}/table", lambda: open_table(file.path, file.name), disk=False)
@@ -238,7 +260,8 @@ def read_own(ctx: Context, quantile: float | None) -> Generator[Progress, None, 
     if quantile is not None:
         values = yield from _cached(ctx, f"{prefix}/values", table, lambda: metric_values(table, roles), "finding the cap")
         cap = ctx.asset(f"{prefix}/cap={quantile}", lambda: _upper_quantile(values, quantile), disk=False)
-    parts = yield from _cached(ctx, f"{prefix}/cap={cap}", table, lambda: read_parts(table, roles, cap), "reading rows")
+    key = f"{prefix}/cap={cap}/triggered={triggered}"
+    parts = yield from _cached(ctx, key, table, lambda: read_parts(table, roles, cap, triggered=triggered), "reading rows")
     return _own_data(table, roles, sum(parts, Part()), ctx.data.options)
 
 
@@ -296,9 +319,12 @@ SPEC = DataSpec(
             "Numbers with a decimal point, 0/1 or True/False; empty fields are left out and counted",
             columns_of="results",
         ),
-        DataOption("unit", "Unit", "User id: no two rows may share one", columns_of="results"),
+        DataOption("unit", "Unit", "User id: no two rows may share one, unless a day is mapped", columns_of="results"),
         DataOption("denominator", "Denominator", "For a ratio metric such as clicks per view: the views", columns_of="results"),
         DataOption("covariates", "Covariates", "Columns known before the test began, best first (CUPED)", columns_of="results", many=True),
+        DataOption("day", "Day", "Rows of one unit are added up; draws the control's baseline by day", columns_of="results"),
+        DataOption("segment", "Segment", "Country, device: the effect within each, corrected for their number", columns_of="results"),
+        DataOption("trigger", "Trigger", "1 where the unit reached the changed surface, logged in both arms; else 0", columns_of="results"),
         DataOption("shares", "Planned shares", "Such as a=90, b=10; empty: equal shares"),
     ),
     check=check,

@@ -8,18 +8,19 @@ from simulators.engines.experiment.stats.compare import Alternative, Difference
 from simulators.experimentation._readout_analysis import Question
 from simulators.lab import LabParams, param
 
-REVENUE_ONLY = {"metric": ["revenue"]}
+REVENUE_ONLY = {"metric": ["revenue", "spend"]}
+Correction = Literal["none", "bonferroni", "holm", "bh", "hierarchical"]
 
 
 class ReadoutParams(LabParams):
     """World, then analysis; the world's knobs do nothing to the user's own file."""
 
-    metric: Literal["revenue", "clicks_per_view"] = param(
+    metric: Literal["revenue", "spend", "clicks_per_view"] = param(
         "revenue",
         title="Metric",
         group="world",
-        help="Revenue a user is skewed; clicks per view is a ratio whose unit of analysis matters.",
-        labels={"revenue": "Revenue a user", "clicks_per_view": "Clicks per view"},
+        help="The North Star. Revenue is skewed; spending of regulars less so; clicks per view is a ratio whose unit of analysis matters.",
+        labels={"revenue": "Revenue a user", "spend": "Spending of regulars", "clicks_per_view": "Clicks per view"},
     )
     users: int = param(
         200_000,
@@ -32,7 +33,14 @@ class ReadoutParams(LabParams):
         help="Users in both arms together, over 14 days.",
     )
     lift: float = param(
-        2.0, title="True lift", unit="%", ge=-20, le=20, step=0.5, group="world", help="What the treatment really does to the metric."
+        2.0,
+        title="True lift",
+        unit="%",
+        ge=-20,
+        le=20,
+        step=0.5,
+        group="world",
+        help="What the treatment really does to the metric of the users who reach the changed surface.",
     )
     lift_kind: Literal["conversion", "amount"] = param(
         "conversion",
@@ -53,6 +61,23 @@ class ReadoutParams(LabParams):
     )
     new_users: float = param(
         20.0, title="New users", unit="%", ge=0, le=100, step=5, group="world", help="Share of users without any history."
+    )
+    trigger_rate: float = param(
+        100.0,
+        title="Users who trigger",
+        unit="%",
+        ge=1,
+        le=100,
+        scale="log",
+        group="population",
+        help="Share of the users who reach the changed surface. The others cannot be moved, and dilute the effect.",
+    )
+    population: Literal["assigned", "triggered"] = param(
+        "assigned",
+        title="Analyse",
+        group="population",
+        help="All assigned users, or those who triggered: the counterfactual trigger is logged in both arms.",
+        labels={"assigned": "All assigned", "triggered": "Those who triggered"},
     )
     covariates: Literal["none", "one", "several", "post_period"] = param(
         "one",
@@ -102,6 +127,67 @@ class ReadoutParams(LabParams):
         title="Show the verdict despite a red sample ratio",
         group="analysis",
         help="With a red sample ratio the verdict is hidden until you accept it.",
+    )
+    metrics: int = param(
+        20,
+        title="Metrics",
+        unit="metrics",
+        ge=1,
+        le=100,
+        group="multiplicity",
+        help="Tested together: the North Star and its proxies. Two guardrails stand beside them.",
+    )
+    moved: int = param(
+        4,
+        title="Proxies truly moved",
+        unit="metrics",
+        ge=0,
+        le=100,
+        group="multiplicity",
+        help="Each by what 200,000 assigned users see at z = 3, unadjusted. At most all proxies.",
+    )
+    correction: Correction = param(
+        "hierarchical",
+        title="Correction",
+        group="multiplicity",
+        help="Gatekeeping tests the North Star alone, and the proxies by Holm only if it has moved.",
+        labels={
+            "none": "None",
+            "bonferroni": "Bonferroni",
+            "holm": "Holm",
+            "bh": "Benjamini-Hochberg",
+            "hierarchical": "Gatekeeping",
+        },
+    )
+    ni_margin: float = param(
+        0.5,
+        title="Guardrail margin",
+        unit="%",
+        ge=0,
+        le=10,
+        step=0.1,
+        group="multiplicity",
+        help="A guardrail holds if a worsening beyond this share is ruled out.",
+    )
+    latency_rise: float = param(
+        0.0,
+        title="True rise of latency",
+        unit="%",
+        ge=0,
+        le=10,
+        step=0.1,
+        group="multiplicity",
+        help="What the treatment really does to a guardrail, among the users who trigger.",
+    )
+    aa_runs: int = param(
+        0,
+        title="A/A runs",
+        unit="runs",
+        ge=0,
+        le=2000,
+        step=50,
+        group="calibration",
+        help="Deals the same unmoved users to two arms again and again, and reads each deal by the chosen analysis.",
     )
 
 

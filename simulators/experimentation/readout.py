@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from simulators.engines.experiment.stats import kernel
+from simulators.experimentation._readout_challenge import ENOUGH_TRAFFIC
 from simulators.experimentation._readout_data import SPEC
 from simulators.experimentation._readout_own import run_own
 from simulators.experimentation._readout_params import ReadoutParams
@@ -31,6 +32,14 @@ class ReadoutLab(Lab):
 
     **Sample ratio.** Before any metric, a chi-square test asks whether the arms hold the shares they were dealt.
 
+    **Many metrics.** The North Star decides, proxies explain, guardrails forbid. Bonferroni and Holm bound the chance of any false win,
+    Benjamini-Hochberg the share of false ones. Gatekeeping spends nothing on the proxies until the North Star has moved. A guardrail
+    holds when a worsening beyond the margin is ruled out; that it shows no significant harm is not enough.
+
+    **Triggers.** Users who never reach the changed surface cannot be moved. Leaving them out needs the trigger logged in both arms.
+
+    **A/A tests.** The same users dealt again and again must give uniform p-values; if not, the analysis misjudges its own noise.
+
     In the synthetic world 3 % of users buy, for lognormal amounts (sigma 1.5); the pre-period has the correlation you choose. Everything
     about it is known, so truth and the least possible variance are drawn beside what the test found.
     """
@@ -41,6 +50,7 @@ class ReadoutLab(Lab):
     engines = (
         "simulators.engines.experiment.stats.compare",
         "simulators.engines.experiment.stats.linear",
+        "simulators.engines.experiment.multiple",
         "simulators.engines.experiment.worlds",
     )
     sources = (
@@ -49,6 +59,7 @@ class ReadoutLab(Lab):
         "Welch 1947, unequal variances",
         "Fabijan et al. 2019, sample ratio mismatch",
     )
+    challenges = (ENOUGH_TRAFFIC,)
     data = SPEC
     Params = ReadoutParams
 
@@ -70,6 +81,18 @@ class ReadoutLab(Lab):
             "Clicks are not users",
             "Nothing changed, yet views taken as units find a difference in one A/A test of six.",
             {"metric": "clicks_per_view", "lift": 0.0, "ratio_variance": "naive", "covariates": "none"},
+        ),
+        Preset(
+            "twenty_metrics",
+            "Twenty metrics",
+            "Nothing moved, and two tests of three still show a win somewhere. Switch on a correction.",
+            {"metric": "clicks_per_view", "lift": 0.0, "moved": 0, "correction": "none", "covariates": "none"},
+        ),
+        Preset(
+            "one_in_ten",
+            "One user in ten",
+            "A tenth of the users reach the change; the others only add noise.",
+            {"metric": "clicks_per_view", "lift": 5.0, "trigger_rate": 10.0, "population": "triggered"},
         ),
         Preset(
             "counter_case",

@@ -33,7 +33,7 @@ def effects(values, seed=1, data=None):
 
 def arms_of(world, users, seed, *extra):
     rng = context(seed).rng
-    parts = [world.chunk(i, n, rng, *extra) for i, n in enumerate(chunk_sizes(users))]
+    parts = [world.chunk(i, n, rng, *extra).assigned for i, n in enumerate(chunk_sizes(users))]
     control, treatment = parts[0]
     for a, b in parts[1:]:
         control, treatment = control + a, treatment + b

@@ -81,7 +81,9 @@ def first_repeat(path: Path, column: str, suspects: Callable[[str], bool]) -> In
             continue
         if value in seen:
             return InvalidInput(
-                f"Line {line}, column {column}: unit {value!r} was on line {seen[value]} already; expected one row a unit.", field=column
+                f"Line {line}, column {column}: unit {value!r} was on line {seen[value]} already; "
+                "expected one row a unit, or a day column mapped.",
+                field=column,
             )
         seen[value] = line
     return None

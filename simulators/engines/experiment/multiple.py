@@ -13,7 +13,7 @@ Method = Literal["bonferroni", "holm", "bh"]
 
 
 def adjust(p: ArrayLike, method: Method) -> NDArray[np.float64]:
-    """Adjusted p-values (m,) in the order given, at most 1.
+    """Adjusted p-values (m,) in the order given, at most 1; of several families (runs, m) each row is one.
 
     bonferroni  any false rejection has probability at most alpha: p times m
     holm        the same promise, never less powerful (Holm 1979)
@@ -26,19 +26,20 @@ def adjust(p: ArrayLike, method: Method) -> NDArray[np.float64]:
         values = np.asarray(p, dtype=float)
     except (TypeError, ValueError):
         values = np.full(1, np.nan)
-    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
-        raise InvalidInput("p-values were given that are not numbers from 0 to 1 in one row.", field="p")
+    if values.ndim not in (1, 2) or not ((values >= 0) & (values <= 1)).all():
+        raise InvalidInput("p-values were given that are not numbers from 0 to 1 in a row a family.", field="p")
     if method not in ("bonferroni", "holm", "bh"):
         raise InvalidInput(f"method {method!r} was given; expected bonferroni, holm or bh.", field="method")
-    m = len(values)
+    m = values.shape[-1]
     if method == "bonferroni":
         return np.asarray(np.minimum(1.0, values * m))
-    order = np.argsort(values, kind="stable")
+    order = np.argsort(values, axis=-1, kind="stable")
+    ascending = np.take_along_axis(values, order, axis=-1)
     ranks = np.arange(1, m + 1)
     if method == "holm":
-        ordered = np.maximum.accumulate(values[order] * (m - ranks + 1))
+        ordered = np.maximum.accumulate(ascending * (m - ranks + 1), axis=-1)
     else:
-        ordered = np.minimum.accumulate((values[order] * m / ranks)[::-1])[::-1]
-    adjusted = np.empty(m)
-    adjusted[order] = np.minimum(1.0, ordered)
+        ordered = np.minimum.accumulate((ascending * m / ranks)[..., ::-1], axis=-1)[..., ::-1]
+    adjusted = np.empty_like(values)
+    np.put_along_axis(adjusted, order, np.minimum(1.0, ordered), axis=-1)
     return adjusted

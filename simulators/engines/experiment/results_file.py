@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow.compute as pc
@@ -18,10 +19,15 @@ from numpy.typing import NDArray
 from simulators.engines.experiment.faults import is_number, records
 from simulators.engines.experiment.stats import Moments, MomentTable, summary
 from simulators.engines.experiment.tabular import Batch, Floats, TableFile, read_batches
+from simulators.engines.experiment.unit_days import units_of_days
 from simulators.errors import InvalidInput
 
 MAX_ARMS = 10
 METRIC, DENOMINATOR = "y", "d"
+MAX_SEGMENTS, MAX_DAYS = 200, 400
+NO_SEGMENT = "(none)"
+K = TypeVar("K")
+Cells = dict[tuple[str, str], Moments]
 
 
 @dataclass(frozen=True)
@@ -33,14 +39,17 @@ class Roles:
     unit: str = ""
     denominator: str = ""
     covariates: tuple[str, ...] = ()
+    day: str = ""
+    segment: str = ""
+    trigger: str = ""
 
     @property
     def numbers(self) -> tuple[str, ...]:
-        return (self.metric, *((self.denominator,) if self.denominator else ()), *self.covariates)
+        return tuple(name for name in (self.metric, self.denominator, *self.covariates, self.trigger) if name)
 
     @property
     def texts(self) -> tuple[str, ...]:
-        return (self.arm, *((self.unit,) if self.unit else ()))
+        return tuple(name for name in (self.arm, self.unit, self.day, self.segment) if name)
 
     def covariate_names(self, count: int | None = None) -> tuple[str, ...]:
         """Names in the moments of the first `count` covariates: each with the flag for its missing values."""
@@ -56,48 +65,92 @@ class Largest:
 
 @dataclass(frozen=True)
 class Part:
-    """What some rows say. `missing` counts rows without a metric or denominator by arm, `no_arm` rows without an arm."""
+    """What some rows say. `missing` counts rows without a metric or denominator by arm, `no_arm` rows without an arm.
+
+    `by_segment` and `by_day` hold moments of (segment or day, arm), where such a column is mapped.
+    """
 
     arms: dict[str, Moments] = field(default_factory=dict)
     missing: dict[str, int] = field(default_factory=dict)
     no_arm: int = 0
     rows: int = 0
     largest: Largest | None = None
+    by_segment: Cells = field(default_factory=dict)
+    by_day: Cells = field(default_factory=dict)
 
     def __add__(self, other: Part) -> Part:
-        arms = dict(self.arms)
-        for arm, moments in other.arms.items():
-            arms[arm] = arms[arm] + moments if arm in arms else moments
         missing = {arm: self.missing.get(arm, 0) + other.missing.get(arm, 0) for arm in self.missing | other.missing}
         tops = [top for top in (self.largest, other.largest) if top]
         largest = max(tops, key=lambda top: top.value, default=None)
-        return Part(arms, missing, self.no_arm + other.no_arm, self.rows + other.rows, largest)
+        return Part(
+            merged(self.arms, other.arms),
+            missing,
+            self.no_arm + other.no_arm,
+            self.rows + other.rows,
+            largest,
+            merged(self.by_segment, other.by_segment),
+            merged(self.by_day, other.by_day),
+        )
 
 
-def read_parts(table: TableFile, roles: Roles, cap: float | None = None) -> Iterator[Part]:
-    """One Part a batch; `cap` bounds the metric from above (winsorising)."""
-    for batch in read_batches(table, roles.numbers, roles.texts):
-        yield part_of(batch, table, roles, cap)
+def merged(some: dict[K, Moments], others: dict[K, Moments]) -> dict[K, Moments]:
+    together = dict(some)
+    for key, moments in others.items():
+        together[key] = together[key] + moments if key in together else moments
+    return together
 
 
-def part_of(batch: Batch, table: TableFile, roles: Roles, cap: float | None = None) -> Part:
-    encoded = batch.texts[roles.arm].dictionary_encode()
-    labels = encoded.dictionary.to_pylist()
-    codes: NDArray[np.int64] = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+def read_parts(table: TableFile, roles: Roles, cap: float | None = None, *, triggered: bool = False) -> Iterator[Part]:
+    """One Part a batch; `cap` bounds the metric from above (winsorising), `triggered` leaves out the units whose trigger is not 1."""
+    for batch in batches_of_units(table, roles):
+        yield part_of(batch, table, roles, cap, triggered=triggered)
+
+
+def part_of(batch: Batch, table: TableFile, roles: Roles, cap: float | None = None, *, triggered: bool = False) -> Part:
+    labels, codes = _encoded(batch.texts[roles.arm])
+    wanted = batch.numbers[roles.trigger] == 1 if triggered and roles.trigger else np.ones(batch.rows, dtype=bool)
     measured = ~np.isnan(batch.numbers[roles.metric])
     if roles.denominator:
         measured &= ~np.isnan(batch.numbers[roles.denominator])
-    kept = measured & (codes >= 0)
+    kept = measured & wanted & (codes >= 0)
     columns = _metric_columns(batch, table, roles, kept, cap)
     cube = MomentTable(("arm",)).update({"arm": codes[kept], **columns})
-    absent = np.bincount(codes[~measured & (codes >= 0)], minlength=len(labels))
+    absent = np.bincount(codes[~measured & wanted & (codes >= 0)], minlength=len(labels))
     return Part(
         arms={label: cube.total(arm=code) for code, label in enumerate(labels)},
         missing={label: int(absent[code]) for code, label in enumerate(labels)},
         no_arm=int((codes < 0).sum()),
         rows=batch.rows,
         largest=_largest(batch, roles, kept, math.inf if cap is None else cap),
+        by_segment=_cells(batch, roles.segment, MAX_SEGMENTS, labels, codes, kept, columns),
+        by_day=_cells(batch, roles.day, MAX_DAYS, labels, codes, kept, columns),
     )
+
+
+def _encoded(texts: Any) -> tuple[list[str], NDArray[np.int64]]:
+    """Values, and the place of each row's value among them; -1 for a missing one."""
+    encoded = texts.dictionary_encode()
+    codes: NDArray[np.int64] = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return encoded.dictionary.to_pylist(), codes
+
+
+def _cells(
+    batch: Batch,
+    column: str,
+    most: int,
+    arms: list[str],
+    codes: NDArray[np.int64],
+    kept: NDArray[np.bool_],
+    columns: dict[str, NDArray[np.generic]],
+) -> Cells:
+    """Moments of each (value of `column`, arm). Raises InvalidInput for more values than `most`."""
+    if not column:
+        return {}
+    values, places = _encoded(pc.fill_null(batch.texts[column], NO_SEGMENT))
+    if len(values) > most:
+        raise InvalidInput(f"Column {column} has more than {most} values; a segment or a day has at most so many.", field=column)
+    cube = MomentTable(("value", "arm")).update({"value": places[kept], "arm": codes[kept], **columns})
+    return {(values[value], arms[arm]): cube.total(value=value, arm=arm) for value, arm in cube.cells}
 
 
 def _metric_columns(
@@ -127,9 +180,22 @@ def _largest(batch: Batch, roles: Roles, kept: NDArray[np.bool_], cap: float) ->
 
 def metric_values(table: TableFile, roles: Roles) -> Iterator[Floats]:
     """The metric of the rows that count, for a quantile; 8 bytes a row."""
-    for batch in read_batches(table, roles.numbers, roles.texts):
+    for batch in batches_of_units(table, roles):
         y = batch.numbers[roles.metric]
         yield y[~np.isnan(y)]
+
+
+def batches_of_units(table: TableFile, roles: Roles) -> Iterator[Batch]:
+    """Batches with one row a unit. Where `unit` and `day` are both mapped, a unit's rows are added up first: it was randomised once."""
+    batches = read_batches(table, roles.numbers, roles.texts)
+    if roles.unit and roles.day:
+        added = [name for name in (roles.metric, roles.denominator) if name]
+        triggers = [roles.trigger] if roles.trigger else []
+        yield from units_of_days(
+            list(batches), unit=roles.unit, day=roles.day, arm=roles.arm, added=added, kept=roles.covariates, triggers=triggers
+        )
+    else:
+        yield from batches
 
 
 # --- totals by arm and day ---------------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ def test_family_and_discovery_errors_are_kept():
     assert power["bh"] > power["holm"] + 0.05 > power["bonferroni"] + 0.05
 
 
-@pytest.mark.parametrize("p", [[0.1, 1.1], [-0.1], [float("nan")], [[0.1, 0.2]], ["a"], 0.05])
+@pytest.mark.parametrize("p", [[0.1, 1.1], [-0.1], [float("nan")], [[[0.1, 0.2]]], ["a"], 0.05])
 def test_bad_p_values_are_refused(p):
     with pytest.raises(InvalidInput, match="p-values"):
         multiple.adjust(p, "holm")
@@ -70,3 +70,9 @@ def test_bad_p_values_are_refused(p):
 def test_unknown_method_is_refused():
     with pytest.raises(InvalidInput, match="bonferroni, holm or bh"):
         multiple.adjust([0.1], "sidak")
+
+
+@pytest.mark.parametrize("method", PEERS)
+def test_each_row_is_a_family_of_its_own(method):
+    p = np.random.default_rng(3).random((6, 9)) ** 3
+    np.testing.assert_array_equal(multiple.adjust(p, method), [multiple.adjust(row, method) for row in p])
