@@ -30,7 +30,7 @@ def _users(study: Study) -> Iterator[Insight]:
     s, p = study.designs["user"], study.params
     if not _clear(s):
         return
-    if abs(s.mean) > abs(s.truth):
+    if abs(s.bias) > 0.1 * abs(p.delta) > 0:
         yield Insight(
             f"A split by user reads {s.mean:+.1f} %, near the {p.delta:+g} % that demand moved, for a true {s.truth:+.1f} %: the drivers "
             "its treated riders gained were taken from its control.",
@@ -85,10 +85,10 @@ def _analysis(study: Study) -> Iterator[Insight]:
             "orders_are_not_units",
         )
     if p.analysis == "fixed_effects" and p.design == "switchback" and s.sd:
-        plain = study.windows[p.window].sd
-        if plain and s.sd < 0.8 * plain:
+        plain, within = study.plain.sd, study.windows[p.window].sd
+        if plain and within and within < 0.8 * plain:
             yield Insight(
-                f"Comparing a region with itself at the same hour brings the s.d. to {s.sd:.2f} pp; its intervals hold the truth in "
+                f"Comparing a region with itself at the same hour brings the s.d. from {plain:.2f} to {within:.2f} pp; its intervals hold the truth in "
                 f"{s.coverage:.0%} of worlds.",
                 "deep_dive",
                 "fixed_effects",

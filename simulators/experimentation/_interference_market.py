@@ -123,6 +123,7 @@ class Study:
     designs: dict[DesignName, Sample]
     windows: dict[int, Sample]
     carryover: Carryover
+    plain: Sample = field(default_factory=Sample)  # the chosen switchback without fixed effects, in the compared worlds
     first: MarketRun | None = None
 
 
@@ -161,6 +162,8 @@ def _compare(params: InterferenceParams, study: Study, world: World, run: Market
     for name in DESIGNS:
         study.designs[name].add(run if name == params.design else Market(world.params).test(world, name))
         yield Progress(i + 0.7, params.replicates, "trying the other designs")
+    if params.design == "switchback" and params.analysis == "fixed_effects":
+        study.plain.add(Market(replace(world.params, analysis="unit")).test(world, "switchback"))
     for window, sample in study.windows.items():
         plan = replace(world.params, window_min=window, burn_in_min=_burn_in(world.params, window))
         switched = Market(plan).test(world, "switchback")

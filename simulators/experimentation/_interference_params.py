@@ -34,7 +34,7 @@ class InterferenceParams(LabParams):
         help="How much more often a treated rider wants the ride.",
     )  # fmt: skip
     load: float = param(
-        1.0, title="Load", unit="demand/supply", ge=0.3, le=1.5, step=0.05, group="world", shown_when=MARKET,
+        1.0, title="Load", unit="x", ge=0.3, le=1.5, step=0.05, group="world", shown_when=MARKET,
         help="Rides wanted over rides the drivers could give, mean over the day.",
     )  # fmt: skip
     busy: float = param(

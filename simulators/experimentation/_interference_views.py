@@ -78,10 +78,17 @@ def windows_figure(study: Study) -> Figure:
     best = min(study.windows, key=lambda w: study.windows[w].rmse)
     series = [
         Series("RMSE", windows, [s.rmse for s in samples], colour=2),
-        Series("|bias|", windows, [abs(s.bias) for s in samples], colour=1),
+        Series(
+            "bias, 95 % interval",
+            windows,
+            [s.bias for s in samples],
+            colour=1,
+            low=[s.bias - 1.96 * (s.bias_se or 0) for s in samples],
+            high=[s.bias + 1.96 * (s.bias_se or 0) for s in samples],
+        ),
         Series("s.d.", windows, [s.sd or 0.0 for s in samples], colour=0),
     ]
-    title = f"Switchback: error is least with windows of {best} min"
+    title = f"Switchback: in {samples[0].n} worlds the error is least with windows of {best} min"
     summary = "; ".join(f"{w} min: RMSE {s.rmse:.2f} pp, bias {s.bias:+.2f} pp" for w, s in study.windows.items()) + "."
     axis = Axis("Window", "min", "log")
     figure = line_figure("windows", title, summary, series, axis, Axis("Error against the true effect", "pp"))
@@ -97,7 +104,7 @@ def carryover_figure(study: Study) -> Figure:
         Series("if treated all along", minutes, (scale * curve.settled).tolist(), "lines", truth=True),
     ]
     first, settled = (float(scale * c[0]) for c in (curve.shift, curve.settled))
-    title = "A treated window begins with the drivers that control left idle"
+    title = f"A window that turns to treatment starts {abs(settled - first):.1f} % of drivers away from where a launch would be"
     summary = f"In its first slot a treated window has {first:+.2f} % of drivers more idle than control, a lasting launch {settled:+.2f} %."
     return line_figure(
         "carryover",
