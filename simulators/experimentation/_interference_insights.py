@@ -88,7 +88,8 @@ def _analysis(study: Study) -> Iterator[Insight]:
         plain, within = study.plain.sd, study.windows[p.window].sd
         if plain and within and within < 0.8 * plain:
             yield Insight(
-                f"Comparing a region with itself at the same hour brings the s.d. from {plain:.2f} to {within:.2f} pp; its intervals hold the truth in "
+                f"Comparing a region with itself at the same hour brings the s.d. from {plain:.2f} to {within:.2f} pp; "
+                f"its intervals hold the truth in "
                 f"{s.coverage:.0%} of worlds.",
                 "deep_dive",
                 "fixed_effects",
