@@ -92,7 +92,7 @@ class ReadoutLab(Lab):
             "one_in_ten",
             "One user in ten",
             "A tenth of the users reach the change; the others only add noise.",
-            {"metric": "clicks_per_view", "lift": 5.0, "trigger_rate": 10.0, "population": "triggered"},
+            {"metric": "clicks_per_view", "lift": 6.0, "trigger_rate": 10.0, "population": "triggered"},
         ),
         Preset(
             "counter_case",
