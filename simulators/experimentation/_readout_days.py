@@ -13,7 +13,7 @@ from simulators.experimentation._readout_analysis import Readout
 from simulators.figures import Axis, Series, line_figure
 from simulators.lab import Figure, Insight
 
-WINDOW_DAYS, BAND_SE = 7, 3.0
+WINDOW_DAYS, BAND_SE = 7, 3.5  # a false alarm in less than 1 % of fortnights
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Band:
 
 
 def bands(days: Sequence[Day], unit_variance: float) -> list[Band]:
-    """Rolling mean weighted by units, three standard errors of the difference either side."""
+    """Rolling mean weighted by units, 3.5 standard errors of the difference either side."""
     made = []
     for i, day in enumerate(days):
         before = [other for other in days[max(0, i - WINDOW_DAYS) : i] if other.units]

@@ -24,7 +24,9 @@ def decide(family: Family, north_star: Comparison, alpha: float) -> tuple[Decisi
     breached = [rail.name for rail in family.guardrails if rail.status == "breached"]
     if breached:
         return "guardrail breached", f"{breached[0]} is worse, and a worsening beyond the margin is not ruled out"
-    if north_star.estimate is None or family.adjusted[0] >= alpha or north_star.estimate <= 0:
+    if north_star.estimate is not None and family.adjusted[0] < alpha and north_star.estimate <= 0:
+        return "hold", f"the North Star has fallen (adjusted p = {family.adjusted[0]:.2g})"
+    if north_star.estimate is None or family.adjusted[0] >= alpha:
         return "hold", f"no gain of the North Star is proven (adjusted p = {family.adjusted[0]:.2g})"
     unproven = [rail.name for rail in family.guardrails if rail.status == "unproven"]
     if unproven:

@@ -34,7 +34,7 @@ DAYS = 14
 class Chunk(NamedTuple):
     """Some users: moments of (control, treatment) over all of them and over those who triggered, and the control's days.
 
-    days  (DAYS, 3): users, sum and sum of squares of the metric (of a ratio: views as users, clicks)
+    days  (DAYS, 3): users, sum and sum of squares of the metric capped at 99.9 % (of a ratio: views as users, clicks)
     """
 
     assigned: Arms
@@ -98,7 +98,7 @@ class RevenueWorld:
         reached = _reached(rng(f"trigger/{index}"), users, self.trigger_rate)
         columns = self._columns(users, lambda purpose: rng(f"{purpose}/{index}"), (arm == 1) & reached)
         capped = {f"{c}_{name}": np.minimum(columns[c], cap) for name, by_column in caps.items() for c, cap in by_column.items()}
-        return _chunk(arm, columns | capped, reached, _days(rng(f"days/{index}"), arm, columns["y"]))
+        return _chunk(arm, columns | capped, reached, _days(rng(f"days/{index}"), arm, capped.get("y_0.999", columns["y"])))
 
     def people(self, users: int, rng: Streams, caps: dict[str, dict[str, float]]) -> Columns:
         """Users whom no treatment has moved, for A/A tests; `caps` bound the metric and its history."""
