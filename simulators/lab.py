@@ -246,11 +246,13 @@ class KeySpace(NamedTuple):
     client  speaks redis-py's commands and answers in bytes: get, mget, set, hset, hmget, pipeline, expire, memory_usage, ...
     prefix  starts every key the run writes; what is left under it when the run ends is deleted
     keep_s  the time to live every key is to get, so that nothing stays when a worker dies
+    errors  what the client raises when the server stops answering, for a lab that can go on without it
     """
 
     client: Any
     prefix: str
     keep_s: int = 600
+    errors: tuple[type[Exception], ...] = ()
 
 
 class Context:

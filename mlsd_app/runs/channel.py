@@ -108,7 +108,7 @@ def key_space(run_id: UUID | str) -> Iterator[KeySpace | None]:
         if not _answers(client):
             yield None
             return
-        space = KeySpace(client, f"lab:{run_id}:")
+        space = KeySpace(client, f"lab:{run_id}:", errors=(redis.RedisError,))
         try:
             yield space
         finally:

@@ -7,6 +7,9 @@ pit       point-in-time joins: the value a model would have seen
 windows   aggregates over the last W seconds, exact and by the cheaper windows that production uses
 tiles     partial aggregates that merge; HyperLogLog for what does not
 online    layouts of a key-value online store
+in_process, read_cache  a store without a server; a cache in front of one
+fan_out   the network between a process and a sharded store, simulated
+duplicates  features that compute the same, found by their values
 parity    is what was served what training would have computed
 freshness how old may a feature be
 definitions, registry  what a feature is, who owns, feeds, reads and pays for it

@@ -234,6 +234,12 @@ class OnlineStore:
         batch, stream = (tuple(v for v in self.schema if (v in self.streaming) is apart) for apart in (False, True))
         return tuple(group for group in (Group("batch", batch), Group("stream", stream)) if group.views)
 
+    def keys_of(self, entity: Any) -> list[str]:
+        """The keys an entity has, if it is stored whole."""
+        if self.layout in ("view_hash", "row_hash"):
+            return list(dict.fromkeys(self._hash_key(view, entity) for view in self.schema))
+        return [self._blob_key(group, entity) for group in self.groups]
+
     def _hash_key(self, view: str, entity: Any) -> str:
         return f"{self._prefix}{view}:{entity}" if self.layout == "view_hash" else f"{self._prefix}{entity}"
 
@@ -261,6 +267,10 @@ def _unpacked(words: Sequence[bytes | None], per_row: int, width: int) -> Floats
     """Replies as numbers, `per_row` replies of `width` numbers a row; NaN where there was none. Times are int64 behind a float64's bits."""
     nothing = _NOTHING * width
     packed = b"".join([nothing if word is None else word for word in words])
+    if len(packed) != len(words) * len(nothing):
+        raise InvalidInput(
+            f"What is stored does not fit the schema: {len(packed):,} bytes in {len(words)} values, expected {len(nothing)} bytes each."
+        )
     return np.frombuffer(packed, dtype=float).reshape(-1, per_row * width)
 
 
