@@ -9,14 +9,26 @@ from __future__ import annotations
 
 import math
 
-from simulators.engines.serving.cost_table import INSIDE, ROOFLINE, VIDUR, CostTables, Floats, StepLoad
-from simulators.engines.serving.jit import compiled, inlined
+from simulators.engines.serving.cost_table import INSIDE, ROOFLINE, VIDUR, CostTables, Floats, Ints, StepLoad
+from simulators.engines.serving.jit import compiled, part
+from simulators.engines.serving.kernel_pointers import open_costs
 
 # Numbers of `cost_table.AXES`.
 TOKENS, DECODES, DECODE_KV, CHUNK, CHUNK_KV, SEQUENCES = 1, 2, 3, 4, 5, 6
 
 
 @compiled
+def step_seconds_of(table: Ints, load: StepLoad) -> float:
+    """`step_seconds` for callers from Python; table: of `kernel_pointers.cost_table`."""
+    return step_seconds(open_costs(table), load)
+
+
+@compiled
+def outside_of(table: Ints, load: StepLoad) -> int:
+    return outside(open_costs(table), load)
+
+
+@part
 def step_seconds(tables: CostTables, load: StepLoad) -> float:
     """Seconds of one iteration. Beyond the last cell of a grid the last two go on in a straight line: ask `outside` first."""
     if tables.kind == VIDUR:
@@ -28,7 +40,7 @@ def step_seconds(tables: CostTables, load: StepLoad) -> float:
     return kernels + reduces + tables.host_s + tables.host_s_per_sequence * load.sequences
 
 
-@compiled
+@part
 def outside(tables: CostTables, load: StepLoad) -> int:
     """The axis (a number of `cost_table.AXES`) on which the load leaves the grid, 0 if none."""
     if tables.kind == ROOFLINE:
@@ -38,7 +50,7 @@ def outside(tables: CostTables, load: StepLoad) -> int:
     return _outside_profile(tables, load)
 
 
-@inlined
+@part
 def vidur_seconds(tables: CostTables, load: StepLoad) -> float:
     """Vidur's sum of operator times, its additions kept in order (MLSys 2024): milliseconds a layer, times layers."""
     tokens = load.tokens
@@ -56,13 +68,13 @@ def vidur_seconds(tables: CostTables, load: StepLoad) -> float:
     return tables.kernel_scale * (((attention + _at(tables.mlp_ms, tokens)) + _at(tables.add_ms, tokens)) * tables.num_layers * 1e-3)
 
 
-@inlined
+@part
 def equivalent_chunk(chunk_sq: int) -> int:
     """One chunk with the quadratic work of all: sqrt of the sum of squares, rounded (no integer lies half-way)."""
     return int(math.sqrt(chunk_sq) + 0.5)
 
 
-@inlined
+@part
 def roofline_seconds(tables: CostTables, load: StepLoad) -> float:
     """Linear layers are bound by FLOP/s or by reading the weights; prefill attention by FLOP/s; decode attention by reading KV.
 
@@ -80,12 +92,12 @@ def roofline_seconds(tables: CostTables, load: StepLoad) -> float:
     return whole / tables.stages * slots + (tables.stages - 1.0) * (tables.hop_base_s + tables.hop_s_per_token * tokens)
 
 
-@inlined
+@part
 def allreduce_seconds(tables: CostTables, tokens: float) -> float:
     return tables.allreduce_calls * max(tables.allreduce_base_s + tables.allreduce_s_per_token * tokens, tables.allreduce_floor_s)
 
 
-@inlined
+@part
 def profile_seconds(tables: CostTables, load: StepLoad) -> float:
     """Dense layers by tokens, per-sequence layers by sequences, attention of prefills and of decodes each from its own 2-D table.
 
@@ -102,7 +114,7 @@ def profile_seconds(tables: CostTables, load: StepLoad) -> float:
     return seconds
 
 
-@inlined
+@part
 def _outside_vidur(tables: CostTables, load: StepLoad) -> int:
     if load.tokens >= len(tables.mlp_ms):
         return TOKENS
@@ -115,7 +127,7 @@ def _outside_vidur(tables: CostTables, load: StepLoad) -> int:
     return CHUNK_KV if load.prefill_kv_rounded // tables.kv_step >= tables.prefill_ms.shape[0] else INSIDE
 
 
-@inlined
+@part
 def _outside_profile(tables: CostTables, load: StepLoad) -> int:
     if load.tokens > tables.dense_tokens[-1]:
         return TOKENS
@@ -131,18 +143,18 @@ def _outside_profile(tables: CostTables, load: StepLoad) -> int:
     return CHUNK_KV if load.chunk_kv > tables.chunk_kv_knots[-1] * chunk else INSIDE
 
 
-@inlined
+@part
 def _ceil_div(a: int, b: int) -> int:
     return (a + b - 1) // b
 
 
-@inlined
+@part
 def _at(table: Floats, i: int) -> float:
     last = len(table) - 1
     return table[i] if i <= last else _beyond(table[last], table[last - 1], i - last)
 
 
-@inlined
+@part
 def _cell(table: Floats, row: int, column: int) -> float:
     last = table.shape[0] - 1
     if row <= last:
@@ -150,18 +162,18 @@ def _cell(table: Floats, row: int, column: int) -> float:
     return _beyond(_at(table[last], column), _at(table[last - 1], column), row - last)
 
 
-@inlined
+@part
 def _beyond(last: float, before: float, steps: float) -> float:
     return last + (last - before) * steps
 
 
-@inlined
+@part
 def curve(knots: Floats, values: Floats, x: float) -> float:
     """Linear between knots, held at both ends: efficiencies do not grow beyond what was measured."""
     return line(knots, values, min(x, knots[-1]))
 
 
-@inlined
+@part
 def line(knots: Floats, values: Floats, x: float) -> float:
     """Linear between knots; held below the first; beyond the last it goes on as between the last two."""
     if x <= knots[0] or len(knots) == 1:
@@ -170,7 +182,7 @@ def line(knots: Floats, values: Floats, x: float) -> float:
     return values[i] + (values[i + 1] - values[i]) * ((x - knots[i]) / (knots[i + 1] - knots[i]))
 
 
-@inlined
+@part
 def plane(row_knots: Floats, column_knots: Floats, values: Floats, row: float, column: float) -> float:
     """Bilinear interpolation in values[row, column], with the ends of `line`."""
     if row <= row_knots[0] or len(row_knots) == 1:
@@ -180,7 +192,7 @@ def plane(row_knots: Floats, column_knots: Floats, values: Floats, row: float, c
     return low + (high - low) * ((row - row_knots[i]) / (row_knots[i + 1] - row_knots[i]))
 
 
-@inlined
+@part
 def _segment(knots: Floats, x: float) -> int:
     """The i with knots[i] < x <= knots[i + 1], the last segment for x beyond; by halving."""
     low, high = 0, len(knots) - 1

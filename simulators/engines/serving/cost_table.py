@@ -187,12 +187,19 @@ def step_load(decode_kv: Sequence[int] | Ints, prefill: Sequence[tuple[int, int]
 
 def step_seconds(tables: CostTables, load: StepLoad) -> float:
     """Seconds of one iteration, by the compiled function that the simulator uses. InvalidInput names the axis a load leaves."""
-    from simulators.engines.serving import cost_kernel
+    from simulators.engines.serving import cost_kernel, kernel_pointers
 
-    axis = int(cost_kernel.outside(tables, load))
+    axis = outside_axis(tables, load)
     if axis != INSIDE and not tables.extrapolate:
         raise InvalidInput(outside_message(tables, axis))
-    return float(cost_kernel.step_seconds(tables, load))
+    return float(cost_kernel.step_seconds_of(kernel_pointers.cost_table(tables), load))
+
+
+def outside_axis(tables: CostTables, load: StepLoad) -> int:
+    """The axis (a number of `AXES`) on which a load leaves the tables, INSIDE if on none."""
+    from simulators.engines.serving import cost_kernel, kernel_pointers
+
+    return int(cost_kernel.outside_of(kernel_pointers.cost_table(tables), load))
 
 
 def axis_limit(tables: CostTables, axis: int) -> float:

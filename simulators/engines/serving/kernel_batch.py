@@ -5,18 +5,18 @@ from __future__ import annotations
 
 from simulators.engines.serving.cost_kernel import outside, step_seconds
 from simulators.engines.serving.cost_table import INSIDE, CostTables, StepLoad
-from simulators.engines.serving.jit import compiled, inlined, outlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_memory import blocks_missing
 from simulators.engines.serving.state import LOG_FULL, OUTSIDE_GRID, Records, Sim
 
 
-@inlined
+@part
 def open_batch(replica: Records) -> None:
     replica.batch = replica.tokens = replica.prefill_tokens = replica.decodes = replica.decode_kv = 0
     replica.prefills = replica.prefill_kv_rounded = replica.chunk_sq = replica.chunk_kv = 0
 
 
-@inlined
+@part
 def join(sim: Sim, r: int, i: int, chunk: int) -> None:
     """The request takes part in the iteration with `chunk` tokens: prompt tokens, or one to decode and those to verify."""
     replica = sim.replicas[r]
@@ -26,19 +26,19 @@ def join(sim: Sim, r: int, i: int, chunk: int) -> None:
     _count(sim, r, i, 1)
 
 
-@inlined
+@part
 def decode_tokens(sim: Sim, i: int) -> int:
     """Tokens of a decode: one, and the drafts to verify as far as the answer goes on."""
     return max(1, min(1 + sim.world[0].spec_k, sim.requests[i].total - sim.requests[i].processed))
 
 
-@inlined
+@part
 def blocks_to_decode(sim: Sim, i: int) -> int:
     """Blocks missing for that. The token to decode from is among the processed ones."""
     return blocks_missing(sim, i, sim.requests[i].processed + decode_tokens(sim, i) - 1)
 
 
-@inlined
+@part
 def join_steady(sim: Sim, r: int, start: int, stop: int) -> int:
     """Joins the decodes at positions `start`... of the running list as long as none of them needs a block; returns where that ended.
 
@@ -66,7 +66,7 @@ def join_steady(sim: Sim, r: int, start: int, stop: int) -> int:
     return at
 
 
-@outlined
+@part
 def leave(sim: Sim, r: int, i: int) -> None:
     """Undoes `join`, for a request that is evicted while the batch forms."""
     replica, at = sim.replicas[r], 0
@@ -79,7 +79,7 @@ def leave(sim: Sim, r: int, i: int) -> None:
     sim.requests[i].chunk = 0
 
 
-@inlined
+@part
 def _count(sim: Sim, r: int, i: int, sign: int) -> None:
     """Adds the request to the sums that price the iteration, or takes it out of them."""
     replica, request = sim.replicas[r], sim.requests[i]
@@ -97,7 +97,7 @@ def _count(sim: Sim, r: int, i: int, sign: int) -> None:
     replica.chunk_kv += sign * chunk * kv
 
 
-@inlined
+@part
 def launch(sim: Sim, tables: CostTables, r: int, now: float) -> None:
     """Prices the batch and starts it: the replica's clock is set to its end."""
     replica, world = sim.replicas[r], sim.world[0]
@@ -125,24 +125,18 @@ def launch(sim: Sim, tables: CostTables, r: int, now: float) -> None:
     world.iterations += 1
 
 
-@inlined
+@part
 def load_of(replica: Records) -> StepLoad:
     kv = (replica.decodes, replica.decode_kv, replica.prefills, replica.prefill_kv_rounded)
     return StepLoad(replica.batch, replica.tokens, *kv, replica.chunk_sq, replica.chunk_kv)
 
 
-@compiled
-def outside_axis(sim: Sim, tables: CostTables, r: int) -> int:
-    """The axis on which the batch of a replica leaves the cost tables."""
-    return outside(tables, load_of(sim.replicas[r]))
-
-
-@inlined
+@part
 def _decodes_only(replica: Records, tokens: int) -> StepLoad:
     return StepLoad(replica.decodes, tokens, replica.decodes, replica.decode_kv, 0, 0, 0, 0)
 
 
-@outlined
+@part
 def _draft_seconds(sim: Sim, tables: CostTables, r: int) -> float:
     """Drafting k tokens, each at `draft_cost` of a plain decode step of the same sequences."""
     world = sim.world[0]
@@ -151,7 +145,7 @@ def _draft_seconds(sim: Sim, tables: CostTables, r: int) -> float:
     return world.spec_k * world.draft_cost * step_seconds(tables, _decodes_only(sim.replicas[r], sim.replicas[r].decodes))
 
 
-@outlined
+@part
 def _log(sim: Sim, r: int) -> None:
     replica, world = sim.replicas[r], sim.world[0]
     row = sim.log[world.iterations]

@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import math
 
-from simulators.engines.serving.jit import outlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_random import scramble
 from simulators.engines.serving.state import FIFO, LFU, NOBODY, Sim
 
 
-@outlined
+@part
 def cache_of(sim: Sim, r: int, tier: int) -> int:
     """Caches are numbered tier by tier; a tier has one a replica, or one for all."""
     return sim.tiers[tier].first_cache + (0 if sim.tiers[tier].shared == 1 else r)
 
 
-@outlined
+@part
 def match_tier(sim: Sim, r: int, block: int, until_s: float) -> int:
     """The fastest tier in which the replica finds the block, as far as it was there by `until_s`; NOBODY if none."""
     for tier in range(len(sim.tiers)):
@@ -32,7 +32,7 @@ def match_tier(sim: Sim, r: int, block: int, until_s: float) -> int:
     return NOBODY
 
 
-@outlined
+@part
 def matched_blocks(sim: Sim, r: int, i: int, until_s: float) -> int:
     """Leading blocks of the prompt that need not be computed. At least one token always is: its output is the first token."""
     request, size = sim.requests[i], sim.world[0].block_tokens
@@ -43,7 +43,7 @@ def matched_blocks(sim: Sim, r: int, i: int, until_s: float) -> int:
     return count if count >= sim.world[0].min_prefix_blocks else 0
 
 
-@outlined
+@part
 def pin(sim: Sim, r: int, i: int, count: int, now: float) -> None:
     """Promises the blocks to the request; those in a slower tier are loaded, and its next iteration waits for them."""
     request = sim.requests[i]
@@ -59,7 +59,7 @@ def pin(sim: Sim, r: int, i: int, count: int, now: float) -> None:
             heap_remove(sim, cache_of(sim, r, tier), sim.slots[slot].place)
 
 
-@outlined
+@part
 def cached_tokens(sim: Sim, r: int, i: int, now: float) -> int:
     """Prompt tokens that a request about to be admitted finds; none for one that has begun."""
     request = sim.requests[i]
@@ -68,7 +68,7 @@ def cached_tokens(sim: Sim, r: int, i: int, now: float) -> int:
     return matched_blocks(sim, r, i, now) * sim.world[0].block_tokens
 
 
-@outlined
+@part
 def claim(sim: Sim, r: int, i: int, tokens: int, now: float) -> None:
     """The request is admitted and counts the tokens it found, already added to `processed`, as done."""
     request = sim.requests[i]
@@ -79,14 +79,14 @@ def claim(sim: Sim, r: int, i: int, tokens: int, now: float) -> None:
         request.cached = tokens
 
 
-@outlined
+@part
 def read_cached(sim: Sim, r: int, i: int, now: float) -> None:
     found = cached_tokens(sim, r, i, now)
     sim.requests[i].processed += found
     claim(sim, r, i, found, now)
 
 
-@outlined
+@part
 def unpin(sim: Sim, r: int, i: int) -> None:
     request = sim.requests[i]
     for k in range(request.hash_from, request.hash_from + request.pinned):
@@ -98,7 +98,7 @@ def unpin(sim: Sim, r: int, i: int) -> None:
     request.pinned = 0
 
 
-@outlined
+@part
 def store(sim: Sim, r: int, i: int, tokens: int, now: float) -> None:
     """Touches or inserts the full blocks among the first `tokens`, in order, in every tier of the replica."""
     request = sim.requests[i]
@@ -108,7 +108,7 @@ def store(sim: Sim, r: int, i: int, tokens: int, now: float) -> None:
             keep(sim, cache_of(sim, r, tier), sim.hash_ids[k], now)
 
 
-@outlined
+@part
 def keep(sim: Sim, cache: int, block: int, now: float) -> None:
     """Touches the block or inserts it, in place of the least valuable one if the cache is full and not all of it pinned."""
     sim.world[0].cache_clock += 1
@@ -132,7 +132,7 @@ def keep(sim: Sim, cache: int, block: int, now: float) -> None:
     heap_push(sim, cache, store_in)
 
 
-@outlined
+@part
 def touch(sim: Sim, cache: int, slot: int) -> None:
     entry, policy = sim.slots[slot], sim.world[0].cache_policy
     entry.uses += 1
@@ -145,7 +145,7 @@ def touch(sim: Sim, cache: int, slot: int) -> None:
 # Table: linear probing; an entry is moved back when one before it goes, so that there are no tombstones.
 
 
-@outlined
+@part
 def find(sim: Sim, cache: int, block: int) -> int:
     record = sim.caches[cache]
     at = scramble(block) & record.table_mask
@@ -157,7 +157,7 @@ def find(sim: Sim, cache: int, block: int) -> int:
     return NOBODY
 
 
-@outlined
+@part
 def table_insert(sim: Sim, cache: int, slot: int) -> None:
     record = sim.caches[cache]
     at = scramble(sim.slots[slot].block) & record.table_mask
@@ -166,7 +166,7 @@ def table_insert(sim: Sim, cache: int, slot: int) -> None:
     sim.table[record.first_entry + at] = slot
 
 
-@outlined
+@part
 def table_remove(sim: Sim, cache: int, block: int) -> None:
     record = sim.caches[cache]
     mask, first = record.table_mask, record.first_entry
@@ -186,20 +186,20 @@ def table_remove(sim: Sim, cache: int, block: int) -> None:
 # Heap of evictable slots: the stalest on top (lru, fifo), or the least used and of these the stalest (lfu).
 
 
-@outlined
+@part
 def worse(sim: Sim, a: int, b: int) -> bool:
     if sim.world[0].cache_policy == LFU and sim.slots[a].uses != sim.slots[b].uses:
         return sim.slots[a].uses < sim.slots[b].uses
     return sim.slots[a].stamp < sim.slots[b].stamp
 
 
-@outlined
+@part
 def heap_place(sim: Sim, cache: int, place: int, slot: int) -> None:
     sim.heap[sim.caches[cache].first_slot + place] = slot
     sim.slots[slot].place = place
 
 
-@outlined
+@part
 def heap_push(sim: Sim, cache: int, slot: int) -> None:
     place = sim.caches[cache].evictable
     sim.caches[cache].evictable += 1
@@ -207,7 +207,7 @@ def heap_push(sim: Sim, cache: int, slot: int) -> None:
     heap_up(sim, cache, place)
 
 
-@outlined
+@part
 def heap_remove(sim: Sim, cache: int, place: int) -> None:
     record = sim.caches[cache]
     record.evictable -= 1
@@ -218,7 +218,7 @@ def heap_remove(sim: Sim, cache: int, place: int) -> None:
         heap_down(sim, cache, sim.slots[last].place)
 
 
-@outlined
+@part
 def heap_up(sim: Sim, cache: int, place: int) -> None:
     first = sim.caches[cache].first_slot
     slot = sim.heap[first + place]
@@ -228,7 +228,7 @@ def heap_up(sim: Sim, cache: int, place: int) -> None:
     heap_place(sim, cache, place, slot)
 
 
-@outlined
+@part
 def heap_down(sim: Sim, cache: int, place: int) -> None:
     first, size = sim.caches[cache].first_slot, sim.caches[cache].evictable
     slot = sim.heap[first + place]

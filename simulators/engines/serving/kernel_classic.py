@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from simulators.engines.serving.jit import inlined, outlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_batch import blocks_to_decode, decode_tokens, join, join_steady
 from simulators.engines.serving.kernel_cache import matched_blocks, read_cached
 from simulators.engines.serving.kernel_memory import admit, blocks_for, evict, release, strike, take_blocks
@@ -16,7 +16,7 @@ SGLANG_CHUNK = 8192  # prompt tokens of one iteration
 LOOK_AHEAD = 128  # longer queues are served in order of arrival
 
 
-@inlined
+@part
 def form_static(sim: Sim, r: int, now: float) -> None:
     """A batch is filled when the last member of the previous one is done; until then every slot computes on."""
     replica = sim.replicas[r]
@@ -30,14 +30,14 @@ def form_static(sim: Sim, r: int, now: float) -> None:
         admit_reserving(sim, r, now)
 
 
-@inlined
+@part
 def form_orca(sim: Sim, r: int, now: float) -> None:
     """Iteration-level scheduling (OSDI 2022): whole prompts join beside decodes; the longest possible answer is reserved for."""
     join_all(sim, r)
     admit_reserving(sim, r, now)
 
 
-@outlined
+@part
 def all_finished(sim: Sim, r: int) -> bool:
     done = True
     for k in range(sim.replicas[r].running):
@@ -45,14 +45,14 @@ def all_finished(sim: Sim, r: int) -> bool:
     return done
 
 
-@outlined
+@part
 def join_all(sim: Sim, r: int) -> None:
     for k in range(sim.replicas[r].running):
         i = sim.running[r, k]
         join(sim, r, i, decode_tokens(sim, i) if sim.requests[i].prompt_done == 1 else sim.requests[i].prompt)
 
 
-@outlined
+@part
 def admit_reserving(sim: Sim, r: int, now: float) -> None:
     """Whole prompts off the queue, as long as `max_len` tokens in one piece can be set aside for each."""
     replica, world = sim.replicas[r], sim.world[0]
@@ -65,7 +65,7 @@ def admit_reserving(sim: Sim, r: int, now: float) -> None:
         join(sim, r, i, sim.requests[i].prompt - sim.requests[i].processed)
 
 
-@inlined
+@part
 def form_sglang(sim: Sim, r: int, now: float) -> None:
     """Prompts first and alone, the longest cached prefix first (SGLang, NeurIPS 2024); without any, all decodes."""
     replica = sim.replicas[r]
@@ -83,7 +83,7 @@ def form_sglang(sim: Sim, r: int, now: float) -> None:
             at += 1
 
 
-@outlined
+@part
 def read_prompts(sim: Sim, r: int, now: float) -> None:
     """The prompt begun in the last iteration goes on, then new ones, each with blocks for all of it and one left for every decode."""
     replica, world = sim.replicas[r], sim.world[0]
@@ -104,7 +104,7 @@ def read_prompts(sim: Sim, r: int, now: float) -> None:
         join(sim, r, i, min(sim.requests[i].prompt - sim.requests[i].processed, SGLANG_CHUNK - replica.tokens))
 
 
-@outlined
+@part
 def pop_longest_prefix(sim: Sim, r: int, now: float) -> int:
     """Takes the waiting request that finds most of its prompt cached, in a short queue; the first of a long one."""
     replica = sim.replicas[r]
@@ -124,7 +124,7 @@ def pop_longest_prefix(sim: Sim, r: int, now: float) -> int:
     return best
 
 
-@outlined
+@part
 def retract(sim: Sim, r: int, now: float) -> None:
     """While the decodes cannot all get their next token, the one with the fewest so far goes back to the queue, never the last one."""
     replica = sim.replicas[r]

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from simulators.engines.serving.jit import inlined, outlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_cache import store, unpin
 from simulators.engines.serving.kernel_memory import release
 from simulators.engines.serving.kernel_pools import start_transfer
@@ -14,7 +14,7 @@ from simulators.engines.serving.kernel_random import uniform
 from simulators.engines.serving.state import ITL_BINS, ITL_BINS_PER_E, ITL_LOW_S, PREFILL, SARATHI, STATIC, VLLM_V0, VTC, Sim
 
 
-@inlined
+@part
 def complete(sim: Sim, r: int, now: float) -> None:
     """The iteration ends: tokens count, prompts end, requests finish, in batch order."""
     replica, world = sim.replicas[r], sim.world[0]
@@ -48,7 +48,7 @@ def complete(sim: Sim, r: int, now: float) -> None:
     replica.batch = 0
 
 
-@outlined
+@part
 def _decoded(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
     """One more token, or as many as were accepted."""
     replica, request = sim.replicas[r], sim.requests[i]
@@ -68,7 +68,7 @@ def _decoded(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
         _finish(sim, r, i, now)
 
 
-@outlined
+@part
 def _prefilled(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
     """A chunk of the prompt is done. The prompt's end yields a token."""
     replica, request = sim.replicas[r], sim.requests[i]
@@ -103,7 +103,7 @@ def _prefilled(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
         start_transfer(sim, r, i, now)
 
 
-@outlined
+@part
 def _finish(sim: Sim, r: int, i: int, now: float) -> None:
     """The last token is out. The blocks are free again, but for a slot of a static batch, which computes on until all are done."""
     sim.requests[i].finished_s = now
@@ -114,7 +114,7 @@ def _finish(sim: Sim, r: int, i: int, now: float) -> None:
         release(sim, r, i)
 
 
-@outlined
+@part
 def drop_absent(sim: Sim, r: int) -> None:
     """Closes the gaps of the running list after some of it gave up their blocks."""
     replica, kept = sim.replicas[r], 0
@@ -126,7 +126,7 @@ def drop_absent(sim: Sim, r: int) -> None:
     replica.running = kept
 
 
-@inlined
+@part
 def count_gaps(sim: Sim, gap_s: float, count: int) -> None:
     """Adds gaps between tokens to the histogram: bins of equal ratio, the first and the last open."""
     position = 0
@@ -136,7 +136,7 @@ def count_gaps(sim: Sim, gap_s: float, count: int) -> None:
     sim.world[0].itl_max_s = max(sim.world[0].itl_max_s, gap_s)
 
 
-@outlined
+@part
 def accepted_drafts(sim: Sim, i: int, drafts: int) -> int:
     """Drafted tokens accepted before the first refusal, each with chance alpha (Leviathan et al., ICML 2023).
 

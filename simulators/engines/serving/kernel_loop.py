@@ -6,11 +6,12 @@ from __future__ import annotations
 import math
 
 from simulators.engines.serving.cost_table import CostTables
-from simulators.engines.serving.jit import compiled, inlined, outlined
+from simulators.engines.serving.jit import compiled, part
 from simulators.engines.serving.kernel_batch import launch, open_batch
 from simulators.engines.serving.kernel_classic import form_orca, form_sglang, form_static
 from simulators.engines.serving.kernel_complete import complete
 from simulators.engines.serving.kernel_memory import bring_back
+from simulators.engines.serving.kernel_pointers import open_costs, open_sim
 from simulators.engines.serving.kernel_pools import deliver, wake
 from simulators.engines.serving.kernel_queue import enqueue
 from simulators.engines.serving.kernel_router import choose_replica, prefill_seconds, publish
@@ -30,13 +31,20 @@ from simulators.engines.serving.state import (
     STUCK,
     SWAP,
     VLLM_V0,
+    Ints,
     Sim,
 )
 
 
 @compiled
-def run(sim: Sim, tables: CostTables, decode_tables: CostTables, iterations: int) -> int:
-    """Simulates until all requests are finished or that many more iterations have begun. Returns the status; call again to go on."""
+def run(sim_table: Ints, cost_table: Ints, decode_cost_table: Ints, iterations: int) -> int:
+    """Simulates until all requests are finished or that many more iterations have begun. Returns the status; call again to go on.
+
+    The arguments are tables of `kernel_pointers`: the state, the costs, and those of the replicas in the decode pool.
+    """
+    sim: Sim = open_sim(sim_table)
+    tables: CostTables = open_costs(cost_table)
+    decode_tables: CostTables = open_costs(decode_cost_table)
     world = sim.world[0]
     world.status = RUNNING
     stop = world.iterations + iterations
@@ -49,16 +57,14 @@ def run(sim: Sim, tables: CostTables, decode_tables: CostTables, iterations: int
         if replica.batch > 0:
             complete(sim, r, now)
         form(sim, r, now)
-        if replica.batch > 0 and replica.role == DECODE:
-            launch(sim, decode_tables, r, now)
-        elif replica.batch > 0:
-            launch(sim, tables, r, now)
+        if replica.batch > 0:
+            launch(sim, decode_tables if replica.role == DECODE else tables, r, now)
         if world.router >= LEAST_LOADED:
             publish(sim, r, now)
     return world.status
 
 
-@inlined
+@part
 def next_replica(sim: Sim, tables: CostTables) -> int:
     """Lets requests arrive until a replica's clock comes first, and returns that replica; NOBODY if nothing will happen any more."""
     world = sim.world[0]
@@ -77,7 +83,7 @@ def next_replica(sim: Sim, tables: CostTables) -> int:
             return NOBODY
 
 
-@outlined
+@part
 def rouse(sim: Sim) -> bool:
     """No arrival is left. A replica that slept with blocks just freed and requests waiting goes on from the time it fell asleep."""
     for r in range(len(sim.replicas)):
@@ -88,7 +94,7 @@ def rouse(sim: Sim) -> bool:
     return False
 
 
-@inlined
+@part
 def earliest(sim: Sim) -> int:
     best = 0
     for r in range(1, len(sim.replicas)):
@@ -97,7 +103,7 @@ def earliest(sim: Sim) -> int:
     return best
 
 
-@outlined
+@part
 def arrive(sim: Sim, tables: CostTables, i: int) -> None:
     """A request reaches the system and joins the queue of the replica it is sent to."""
     request, world = sim.requests[i], sim.world[0]
@@ -118,7 +124,7 @@ def arrive(sim: Sim, tables: CostTables, i: int) -> None:
         publish(sim, r, request.arrival_s)
 
 
-@inlined
+@part
 def form(sim: Sim, r: int, now: float) -> None:
     """Forms the next batch. If there is none the replica sleeps until something arrives.
 

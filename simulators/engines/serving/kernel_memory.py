@@ -5,40 +5,40 @@ from __future__ import annotations
 
 import math
 
-from simulators.engines.serving.jit import inlined, outlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_cache import unpin
 from simulators.engines.serving.kernel_queue import peek, pop, requeue
 from simulators.engines.serving.state import SARATHI, SWAP, VLLM_V0, Sim
 
 
-@inlined
+@part
 def blocks_for(sim: Sim, tokens: int) -> int:
     size = sim.world[0].block_size
     return (tokens + size - 1) // size
 
 
-@inlined
+@part
 def blocks_missing(sim: Sim, i: int, tokens: int) -> int:
     """Blocks the request lacks to hold so many tokens. Mostly none, which a product shows sooner than a division."""
     held = sim.requests[i].blocks
     return blocks_for(sim, tokens) - held if tokens > held * sim.world[0].block_size else 0
 
 
-@inlined
+@part
 def take_blocks(sim: Sim, r: int, i: int, count: int) -> None:
     """The caller has seen that there are enough."""
     sim.requests[i].blocks += count
     sim.replicas[r].free_blocks -= count
 
 
-@inlined
+@part
 def release(sim: Sim, r: int, i: int) -> None:
     sim.replicas[r].free_blocks += sim.requests[i].blocks
     sim.replicas[r].resident -= 1
     sim.requests[i].blocks = 0
 
 
-@outlined
+@part
 def evict(sim: Sim, r: int, i: int, now: float) -> None:
     """Preemption: the blocks go, the request returns to the queue. Its tokens so far become prompt to compute again, or wait in host
     memory. The caller has taken it off the running list."""
@@ -58,7 +58,7 @@ def evict(sim: Sim, r: int, i: int, now: float) -> None:
     requeue(sim, r, i)
 
 
-@outlined
+@part
 def _forget(sim: Sim, r: int, i: int) -> None:
     """Recompute: everything processed is prompt again. Vidur cuts a half-read prompt there; vLLM v1 keeps it whole."""
     request, policy = sim.requests[i], sim.world[0].policy
@@ -69,7 +69,7 @@ def _forget(sim: Sim, r: int, i: int) -> None:
     request.prompt_done = 0
 
 
-@inlined
+@part
 def admit(sim: Sim, r: int, i: int, blocks: int, now: float) -> None:
     """A request off the queue becomes resident."""
     request = sim.requests[i]
@@ -79,7 +79,7 @@ def admit(sim: Sim, r: int, i: int, blocks: int, now: float) -> None:
         request.scheduled_s = now
 
 
-@outlined
+@part
 def bring_back(sim: Sim, r: int, now: float) -> None:
     """Swapped requests at the head of the queue get blocks again and go on where they were; the iteration waits for the copy."""
     replica, world = sim.replicas[r], sim.world[0]
@@ -99,7 +99,7 @@ def bring_back(sim: Sim, r: int, now: float) -> None:
         replica.running += 1
 
 
-@outlined
+@part
 def strike(sim: Sim, r: int, at: int) -> None:
     """Takes one position off the running list."""
     replica = sim.replicas[r]

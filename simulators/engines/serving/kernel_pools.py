@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import math
 
-from simulators.engines.serving.jit import outlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_memory import release
 from simulators.engines.serving.kernel_queue import enqueue, merge
 from simulators.engines.serving.state import DECODE, NOBODY, Sim
 
 
-@outlined
+@part
 def start_transfer(sim: Sim, r: int, i: int, now: float) -> None:
     """The prompt's KV queues for the replica's outgoing link, first come first served; its blocks stay taken until it has left.
 
@@ -30,7 +30,7 @@ def start_transfer(sim: Sim, r: int, i: int, now: float) -> None:
     world.moving += 1
 
 
-@outlined
+@part
 def deliver(sim: Sim) -> None:
     """The earliest transfer arrives: the request queues at the least loaded decode replica, and its blocks at the sender are free."""
     world = sim.world[0]
@@ -50,7 +50,7 @@ def deliver(sim: Sim) -> None:
     wake(sim, target, now)
 
 
-@outlined
+@part
 def least_loaded_decode(sim: Sim) -> int:
     best = NOBODY
     for r in range(len(sim.replicas)):
@@ -60,7 +60,7 @@ def least_loaded_decode(sim: Sim) -> int:
     return best
 
 
-@outlined
+@part
 def wake(sim: Sim, r: int, now: float) -> None:
     """A sleeping replica looks at its queue again."""
     if sim.replicas[r].clock_s == math.inf:

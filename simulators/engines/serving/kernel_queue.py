@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import math
 
-from simulators.engines.serving.jit import inlined, outlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.state import NOBODY, PRIORITY, SJF, SLO, SRPT, VTC, Records, Sim
 
 OUTPUT_WEIGHT = 2.0  # an output token costs about twice a prompt token (VTC, section 3)
 
 
-@inlined
+@part
 def before(requests: Records, a: int, b: int) -> bool:
     if requests[a].key != requests[b].key:
         return requests[a].key < requests[b].key
     return requests[a].tie < requests[b].tie
 
 
-@outlined
+@part
 def merge(requests: Records, a: int, b: int) -> int:
     """Root of the heap that holds both: walk down the right spines, swapping the children of every node passed."""
     if a == NOBODY or b == NOBODY:
@@ -41,7 +41,7 @@ def merge(requests: Records, a: int, b: int) -> int:
         a = right
 
 
-@outlined
+@part
 def order_key(sim: Sim, i: int) -> float:
     """Smaller goes first; equal keys go by arrival."""
     request, order = sim.requests[i], sim.world[0].order
@@ -56,7 +56,7 @@ def order_key(sim: Sim, i: int) -> float:
     return 0.0
 
 
-@outlined
+@part
 def enqueue(sim: Sim, r: int, i: int) -> None:
     """A request that has not run yet joins the waiting queue."""
     request = sim.requests[i]
@@ -69,7 +69,7 @@ def enqueue(sim: Sim, r: int, i: int) -> None:
     push(sim, r, lane, i)
 
 
-@outlined
+@part
 def requeue(sim: Sim, r: int, i: int) -> None:
     """An evicted request returns to the front, the latest first; by its key where the order itself says who was least urgent."""
     request, order = sim.requests[i], sim.world[0].order
@@ -80,14 +80,14 @@ def requeue(sim: Sim, r: int, i: int) -> None:
     push(sim, r, request.tenant if order == VTC else 0, i)
 
 
-@outlined
+@part
 def push(sim: Sim, r: int, lane: int, i: int) -> None:
     sim.requests[i].left = sim.requests[i].right = NOBODY
     sim.heads[r, lane] = merge(sim.requests, sim.heads[r, lane], i)
     sim.replicas[r].waiting += 1
 
 
-@inlined
+@part
 def first_lane(sim: Sim, r: int) -> int:
     """Whose queue is served next: there is one, or under `vtc` one a tenant and the least served goes first."""
     if sim.world[0].order != VTC:
@@ -99,13 +99,13 @@ def first_lane(sim: Sim, r: int) -> int:
     return max(best, 0)
 
 
-@inlined
+@part
 def peek(sim: Sim, r: int) -> int:
     """The request to be admitted next, NOBODY if none waits."""
     return sim.heads[r, first_lane(sim, r)]
 
 
-@outlined
+@part
 def pop(sim: Sim, r: int) -> int:
     lane = first_lane(sim, r)
     i = sim.heads[r, lane]
@@ -114,14 +114,14 @@ def pop(sim: Sim, r: int) -> int:
     return i
 
 
-@outlined
+@part
 def serve(sim: Sim, r: int, i: int, tokens: float) -> None:
     """Virtual token counter: what a tenant received, over its weight."""
     tenant = sim.requests[i].tenant
     sim.service[r, tenant] += tokens / sim.weights[tenant]
 
 
-@outlined
+@part
 def _lift(sim: Sim, r: int, lane: int) -> None:
     """A tenant that had nothing waiting starts at the least served of those that have: idle time earns no credit."""
     if sim.heads[r, lane] != NOBODY:

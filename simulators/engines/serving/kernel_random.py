@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from simulators.engines.serving.jit import outlined
+from simulators.engines.serving.jit import part
 
 
-@outlined
+@part
 def scramble(x: int) -> int:
     """The finaliser of splitmix64 (Steele, Lea, Flood 2014), in wrapping 64-bit arithmetic."""
     x = (x ^ ((x >> 30) & 0x3FFFFFFFF)) * -0x40A7B892E31B1A47
@@ -14,7 +14,7 @@ def scramble(x: int) -> int:
     return x ^ ((x >> 31) & 0x1FFFFFFFF)
 
 
-@outlined
+@part
 def uniform(seed: int, stream: int, draw: int) -> float:
     """A number in [0, 1) from three integers."""
     x = scramble(scramble(seed * 0x632BE59BD9B4E019 + stream + 1) + draw)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from simulators.engines.serving.cost_kernel import step_seconds
 from simulators.engines.serving.cost_table import CostTables, StepLoad
-from simulators.engines.serving.jit import outlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_cache import matched_blocks
 from simulators.engines.serving.kernel_random import scramble, uniform
 from simulators.engines.serving.state import (
@@ -21,7 +21,7 @@ from simulators.engines.serving.state import (
 )
 
 
-@outlined
+@part
 def choose_replica(sim: Sim, tables: CostTables, i: int) -> int:
     """Among those that read prompts of its length; a tie goes to the lowest number."""
     world, request = sim.world[0], sim.requests[i]
@@ -43,7 +43,7 @@ def choose_replica(sim: Sim, tables: CostTables, i: int) -> int:
     return best
 
 
-@outlined
+@part
 def score(sim: Sim, tables: CostTables, i: int, r: int) -> float:
     """Smaller is better: waiting requests, outstanding tokens, blocks not found, or seconds until the prompt would be read."""
     world, request = sim.world[0], sim.requests[i]
@@ -51,14 +51,13 @@ def score(sim: Sim, tables: CostTables, i: int, r: int) -> float:
     if world.router == LEAST_PENDING:
         return float(sim.signals[r, seen].waiting)
     if world.router == MAX_PREFIX:
-        unknown = -float(matched_blocks(sim, r, i, request.arrival_s - world.signal_delay_s))
-        return unknown + sim.signals[r, seen].outstanding * 1e-18  # equal prefixes: the less loaded one
+        return -float(matched_blocks(sim, r, i, request.arrival_s - world.signal_delay_s))
     if world.router == COST:
         return sim.signals[r, seen].work_s + prefill_seconds(sim, tables, i, r)
     return float(sim.signals[r, seen].outstanding)
 
 
-@outlined
+@part
 def prefill_seconds(sim: Sim, tables: CostTables, i: int, r: int) -> float:
     """What reading the part of the prompt that is not cached would take alone, in one piece."""
     world, request = sim.world[0], sim.requests[i]
@@ -68,7 +67,7 @@ def prefill_seconds(sim: Sim, tables: CostTables, i: int, r: int) -> float:
     return step_seconds(tables, StepLoad(1, rest, 0, 0, 1, rounded, rest * rest, rest * cached))
 
 
-@outlined
+@part
 def hashed(sim: Sim, i: int, first: int, count: int) -> int:
     """The session's own replica; with bounded loads the next with at most `load_factor` times the mean (Mirrokni et al., 2018)."""
     world, request = sim.world[0], sim.requests[i]
@@ -85,7 +84,7 @@ def hashed(sim: Sim, i: int, first: int, count: int) -> int:
     return home
 
 
-@outlined
+@part
 def publish(sim: Sim, r: int, now: float) -> None:
     """Writes down the replica's load. Readings closer than the delay over the length of the ring replace each other."""
     replica, delay = sim.replicas[r], sim.world[0].signal_delay_s
@@ -97,7 +96,7 @@ def publish(sim: Sim, r: int, now: float) -> None:
     sample.waiting, sample.outstanding, sample.work_s = replica.waiting, replica.outstanding, replica.work_s
 
 
-@outlined
+@part
 def signal_sample(sim: Sim, r: int, until_s: float) -> int:
     """The newest reading taken by that time, the oldest kept if all are newer; without a delay the newest."""
     newest = sim.replicas[r].signal

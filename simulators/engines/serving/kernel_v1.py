@@ -7,7 +7,7 @@ processed so far and those of this iteration, without a watermark.
 
 from __future__ import annotations
 
-from simulators.engines.serving.jit import inlined, outlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_batch import decode_tokens, join, join_steady, leave
 from simulators.engines.serving.kernel_cache import cached_tokens, claim
 from simulators.engines.serving.kernel_memory import admit, blocks_missing, evict, strike, take_blocks
@@ -17,7 +17,7 @@ from simulators.engines.serving.state import NOBODY, PRIORITY, SRPT, VTC, Sim
 ALL, DECODES = 0, 1  # which of the running requests a pass serves
 
 
-@inlined
+@part
 def form_vllm_v1(sim: Sim, r: int, now: float) -> None:
     if sim.world[0].order == SRPT:
         if serve_running(sim, r, DECODES, now):
@@ -27,7 +27,7 @@ def form_vllm_v1(sim: Sim, r: int, now: float) -> None:
             pass
 
 
-@inlined
+@part
 def serve_running(sim: Sim, r: int, which: int, now: float) -> bool:
     """Every running request gets what it can use of the budget. False if somebody was evicted."""
     replica, restarts, k = sim.replicas[r], sim.replicas[r].restarts, 0
@@ -47,12 +47,12 @@ def serve_running(sim: Sim, r: int, which: int, now: float) -> bool:
     return replica.restarts == restarts
 
 
-@inlined
+@part
 def budget_left(sim: Sim, r: int) -> int:
     return sim.world[0].token_budget - sim.replicas[r].tokens
 
 
-@inlined
+@part
 def next_chunk(sim: Sim, r: int, i: int) -> int:
     """Tokens of the request in this iteration: what remains, the threshold for long prompts, the budget left; the least of these."""
     request, world = sim.requests[i], sim.world[0]
@@ -62,21 +62,21 @@ def next_chunk(sim: Sim, r: int, i: int) -> int:
     return min(chunk, world.long_prefill_threshold) if world.long_prefill_threshold > 0 else chunk
 
 
-@inlined
+@part
 def blocks_wanted(sim: Sim, i: int, chunk: int) -> int:
     """Blocks it lacks for the chunk. A decode's token is among the processed ones already; drafts are not."""
     request = sim.requests[i]
     return blocks_missing(sim, i, request.processed + chunk - request.prompt_done)
 
 
-@inlined
+@part
 def join_running(sim: Sim, r: int, i: int) -> None:
     chunk = next_chunk(sim, r, i)
     take_blocks(sim, r, i, blocks_wanted(sim, i, chunk))
     join(sim, r, i, chunk)
 
 
-@outlined
+@part
 def make_room(sim: Sim, r: int, i: int, visited: int, now: float) -> int:
     """Evicts until the request's next chunk fits, at last itself. Returns how many of the first `visited` of the list went."""
     replica, gone = sim.replicas[r], 0
@@ -93,7 +93,7 @@ def make_room(sim: Sim, r: int, i: int, visited: int, now: float) -> int:
     return gone
 
 
-@outlined
+@part
 def least_urgent(sim: Sim, r: int) -> int:
     """Position of the next victim: the last of the list, or of the lowest priority (the largest number) the last to arrive."""
     last = sim.replicas[r].running - 1
@@ -107,7 +107,7 @@ def least_urgent(sim: Sim, r: int) -> int:
     return worst
 
 
-@outlined
+@part
 def admit_next(sim: Sim, r: int, now: float) -> bool:
     """The head of the queue joins the running list and this iteration, if there is room for it."""
     replica, world = sim.replicas[r], sim.world[0]
@@ -132,7 +132,7 @@ def admit_next(sim: Sim, r: int, now: float) -> bool:
     return True
 
 
-@outlined
+@part
 def serve_shortest_first(sim: Sim, r: int, now: float) -> None:
     """Shortest remaining prompt first, among half-read and waiting requests alike; waiting shortens a prompt by `aging`."""
     replica, closed, restarts = sim.replicas[r], False, sim.replicas[r].restarts
@@ -149,7 +149,7 @@ def serve_shortest_first(sim: Sim, r: int, now: float) -> None:
             return
 
 
-@outlined
+@part
 def shortest_half_read(sim: Sim, r: int) -> int:
     """The resident request with the least prompt left that has no chunk in this iteration yet."""
     best = NOBODY
@@ -161,7 +161,7 @@ def shortest_half_read(sim: Sim, r: int) -> int:
     return best
 
 
-@inlined
+@part
 def remaining(sim: Sim, i: int) -> float:
     request = sim.requests[i]
     return request.prompt - request.processed + sim.world[0].aging_tokens_per_s * request.arrival_s

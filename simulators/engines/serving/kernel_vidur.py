@@ -6,7 +6,7 @@ Both take the requests of a batch off the running list; those that go on are app
 
 from __future__ import annotations
 
-from simulators.engines.serving.jit import inlined
+from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_batch import blocks_to_decode, decode_tokens, join, join_steady
 from simulators.engines.serving.kernel_cache import read_cached
 from simulators.engines.serving.kernel_memory import admit, blocks_for, evict, take_blocks
@@ -14,7 +14,7 @@ from simulators.engines.serving.kernel_queue import peek, pop
 from simulators.engines.serving.state import NOBODY, Sim
 
 
-@inlined
+@part
 def form_vllm_v0(sim: Sim, r: int, now: float) -> None:
     """Whole prompts if any may be admitted, and nothing beside them; otherwise one token of every running request."""
     replica, world = sim.replicas[r], sim.world[0]
@@ -43,7 +43,7 @@ def form_vllm_v0(sim: Sim, r: int, now: float) -> None:
     keep_rest(sim, r, 0, head, tail)
 
 
-@inlined
+@part
 def form_sarathi(sim: Sim, r: int, now: float) -> None:
     """Decodes first, then half-read prompts, then new ones, as far as the chunk of this iteration goes."""
     replica, world = sim.replicas[r], sim.world[0]
@@ -77,7 +77,7 @@ def form_sarathi(sim: Sim, r: int, now: float) -> None:
         join_chunk(sim, r, i)
 
 
-@inlined
+@part
 def join_chunk(sim: Sim, r: int, i: int) -> bool:
     """The next piece of the prompt that the iteration has room for, if it has any."""
     request = sim.requests[i]
@@ -87,7 +87,7 @@ def join_chunk(sim: Sim, r: int, i: int) -> bool:
     return chunk > 0
 
 
-@inlined
+@part
 def may_admit(sim: Sim, r: int, i: int) -> bool:
     """Room for one more sequence, and blocks for the whole prompt above the watermark."""
     replica, world = sim.replicas[r], sim.world[0]
@@ -96,7 +96,7 @@ def may_admit(sim: Sim, r: int, i: int) -> bool:
     return replica.free_blocks - blocks_for(sim, sim.requests[i].prompt) >= world.watermark_blocks
 
 
-@inlined
+@part
 def decode_or_evict(sim: Sim, r: int, i: int, head: int, tail: int, now: float) -> int:
     """One token for the request. While no block is free the last of the list is evicted, at last the request itself.
 
@@ -115,7 +115,7 @@ def decode_or_evict(sim: Sim, r: int, i: int, head: int, tail: int, now: float) 
     return tail
 
 
-@inlined
+@part
 def keep_rest(sim: Sim, r: int, front: int, head: int, tail: int) -> None:
     """The running list becomes its first `front` entries and those not visited."""
     for k in range(head, tail):
@@ -123,7 +123,7 @@ def keep_rest(sim: Sim, r: int, front: int, head: int, tail: int) -> None:
     sim.replicas[r].running = front + tail - head
 
 
-@inlined
+@part
 def sort_by_arrival(sim: Sim, r: int, start: int, stop: int) -> None:
     """Stable insertion sort: the list is nearly in order. Rows are in order of arrival, so only a falling row number asks for times."""
     for k in range(start + 1, stop):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from simulators.engines.serving.cost_table import AXES, VIDUR, axis_limit, make_tables
+from simulators.engines.serving.cost_table import AXES, VIDUR, StepLoad, axis_limit, make_tables, outside_axis
 from simulators.engines.serving.options import Pools, PrefixCache, Router, Speculation, from_mapping
 from simulators.engines.serving.result import SimResult
 from simulators.engines.serving.scheduler import SchedulerConfig, at_least
@@ -94,11 +94,13 @@ def make_plan(
 
 
 def _steps(plan: Plan) -> SimSteps:
-    from simulators.engines.serving.kernel_loop import run  # here, because it loads the compiler
+    from simulators.engines.serving.kernel_loop import run  # here, because they load the compiler
+    from simulators.engines.serving.kernel_pointers import cost_table, sim_table
 
-    sim, decode_tables = build_world(plan), plan.decode_cost.tables
+    sim = build_world(plan)
+    costs, decode_costs = cost_table(plan.tables), cost_table(plan.decode_cost.tables)
     while True:
-        status = run(sim, plan.tables, decode_tables, ITERATIONS_A_STEP)
+        status = run(sim_table(sim), costs, decode_costs, ITERATIONS_A_STEP)
         if status == DONE:
             return _result(plan, sim)
         if status == LOG_FULL:
@@ -110,11 +112,10 @@ def _steps(plan: Plan) -> SimSteps:
 
 def _outside(plan: Plan, sim: Sim) -> str:
     """Names axis, limit and iteration of a load that the cost tables do not cover."""
-    from simulators.engines.serving.kernel_batch import outside_axis
-
     r = int(sim.world["culprit"][0])
     tables = plan.decode_cost.tables if sim.replicas["role"][r] != sim.replicas["role"][0] else plan.tables
-    axis, iteration = int(outside_axis(sim, tables, r)), int(sim.world["iterations"][0]) + 1
+    load = StepLoad(int(sim.replicas["batch"][r]), *(int(sim.replicas[name][r]) for name in StepLoad._fields[1:]))
+    axis, iteration = outside_axis(tables, load), int(sim.world["iterations"][0]) + 1
     return (
         f"iteration {iteration:,} (replica {r}, {sim.replicas['batch'][r]} requests, {sim.replicas['tokens'][r]:,} tokens) leaves the cost "
         f"tables, which end at {axis_limit(tables, axis):g} on the axis '{AXES[axis]}'; "
@@ -169,9 +170,11 @@ def _breakdown(requests: Any) -> Any:
 def warm_up() -> None:
     """Compiles the simulator, or loads what an earlier process compiled, so that the first simulation does not wait for it."""
     from simulators.engines.serving.kernel_loop import run
+    from simulators.engines.serving.kernel_pointers import cost_table, sim_table
 
     plan = make_plan(Trace([0.0], [1], [1]), _NoCost(), SchedulerConfig("vllm_v1"), 1, 1, "round_robin", None, None, None, False, 0)
-    run(build_world(plan), plan.tables, plan.tables, 0)
+    sim = build_world(plan)
+    run(sim_table(sim), cost_table(plan.tables), cost_table(plan.tables), 0)
 
 
 class _NoCost:
