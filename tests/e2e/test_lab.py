@@ -321,6 +321,17 @@ def test_bad_vectors_are_refused_with_the_row(page: Page, upload: Callable[[str,
     expect(page.locator("[data-own-data] .lab-dataset", has_text="broken.npy")).to_have_count(0)
 
 
+def test_a_refused_file_leaves_the_chosen_one(page: Page, upload: Callable[[str, bytes], None], complaints: Complaints) -> None:
+    complaints.expect("status of 422")
+    open_and_wait(page, QUICK)
+    upload("mine.npy", npy(np.random.default_rng(6).normal(size=(1500, 8)).astype(np.float32)))
+    own = page.locator("[data-own-data] .lab-dataset", has_text="mine.npy").locator("input[type=radio]")
+    expect(own).to_be_checked(timeout=20_000)
+    upload("broken.npy", b"no vectors")
+    expect(page.locator("[data-own-data] .field-error")).to_contain_text("broken.npy", timeout=20_000)
+    expect(own).to_be_checked()
+
+
 def test_a_file_over_the_limit_is_refused_before_it_is_sent(page: Page, tmp_path: Path) -> None:
     large = tmp_path / "base.fvecs"
     with large.open("wb") as file:

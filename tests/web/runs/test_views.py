@@ -220,6 +220,7 @@ def test_upload_and_delete(client: Client, user: User) -> None:
     assert good.status_code == 200 and good.context["dataset"].facts == [["Numbers", "2"]]
     bad = client.post(f"{PAGE}data", {"numbers": SimpleUploadedFile("n.txt", b"one\n")})
     assert bad.status_code == 422 and "expected whole numbers" in bad.content.decode()
+    assert 'data-slot="datasets"' in good.content.decode() and 'data-slot="datasets"' not in bad.content.decode(), "the choice stays"
     assert client.post(f"{PAGE}data/columns", {"numbers": SimpleUploadedFile("n.txt", b"1\n")}).status_code == 422
     assert client.post(reverse("runs:data_delete", args=[good.context["dataset"].pk])).status_code == 200
     assert not Dataset.objects.exists()
