@@ -78,8 +78,8 @@ def network_of(world: World) -> Network:
 
 def waits(world: World, counts: Counts, ctx: Context) -> Working[Waits]:
     """The simulated network under the round trips that were counted; fewer requests where each has many."""
-    rounds, keys = max(1, round(counts.round_trips)), 1 if world.params.access == "serial" else world.params.entities
-    width = rounds * max(keys, min(keys, world.params.shards))
+    rounds, keys = round(counts.round_trips), 1 if world.params.access == "serial" else world.params.entities
+    width = max(1, rounds) * max(keys, min(keys, world.params.shards))
     requests = max(200, min(SIMULATED, MOST_DRAWS // width))
     chunk, draws, parts = max(1, DRAWS_A_CHUNK // width), ctx.rng("online/network"), []
     for done in range(0, requests, chunk):

@@ -60,8 +60,8 @@ def _pipelining(world: World, counts: Counts, found: Measured) -> Iterator[Insig
         return
     worked, whole = found.server.us_a_read / 1e3, found.chosen.ms(0.5)
     yield Insight(
-        f"A pipeline saves round trips, not parsing: {commands} commands in one still take {pipelined:.2f} ms; of the {whole:.2f} ms of this "
-        f"design the server says it works {worked:.2f}, the rest is the client's.",
+        f"A pipeline saves round trips, not parsing: {commands} commands in one still take {pipelined:.2f} ms; this design takes "
+        f"{whole:.2f} ms, of which the server says it works {worked:.2f}.",
         "deep_dive",
         "pipelining",
     )
@@ -100,7 +100,7 @@ def _writes(world: World, found: Measured) -> Iterator[Insight]:
 
 def _fan_out(world: World, wait: Waits) -> Iterator[Insight]:
     network, p = network_of(world), world.params
-    if not network.slow_share:
+    if not network.slow_share or not wait.slow.any():
         return
     replies = 1.0 if p.access == "serial" else network.shards_asked(p.entities)
     slow = float(wait.slow.mean())

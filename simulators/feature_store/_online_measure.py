@@ -88,11 +88,13 @@ def _ladder(world: World, shelf: Shelf, found: Measured) -> Working[None]:
     for design in LADDER:
         streams[design] = Requests((yield from shelf.store(design.layout)), world, design.access)
         found.ladder[design] = Times()
-    started = time.perf_counter()
+    started = spoke = time.perf_counter()
     for turn in range(LADDER_READS + WARM_READS):
         for design, requests in streams.items():
             _time_one(requests, world, found.ladder[design] if turn >= WARM_READS else Times())
-        yield Progress(turn, LADDER_READS + WARM_READS, "measuring the usual designs")
+            if time.perf_counter() - spoke > SILENT_S:
+                spoke = time.perf_counter()
+                yield Progress(turn, LADDER_READS + WARM_READS, "measuring the usual designs")
         if time.perf_counter() - started > LADDER_S and turn >= WARM_READS:
             return
 

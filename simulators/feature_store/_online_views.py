@@ -201,7 +201,7 @@ def network_figure(world: World, wait: Waits) -> Figure:
     title = f"Simulated network: {wait.slow.mean():.0%} of requests wait for a slow reply, {network.slow_share:.1%} of replies are slow"
     p99, hedged = (float(np.quantile(ms, 0.99)) for ms in (wait.time_ms, wait.hedged_ms))
     summary = f"p50 {np.median(wait.time_ms):.2f} ms, p99 {p99:.2f} ms, hedged {hedged:.2f} ms"
-    scale = Axis("Time on the network, simulated", "ms", type="log" if p.rtt else "linear")
+    scale = Axis("Time on the network, simulated", "ms", type="log" if float(wait.time_ms.min()) > 0 else "linear")
     return line_figure("network", title, summary, series, scale, Axis("Requests that take longer", percent=True, type="log"))
 
 
