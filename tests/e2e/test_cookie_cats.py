@@ -43,7 +43,7 @@ def done(page: Page) -> None:
 
 def test_retention_falls_and_the_sample_ratio_is_flagged(page: Page, read_out: Callable[[str], None]) -> None:
     read_out("retention_7")
-    cell = "[data-metric='{}'] .lab-cell-value"
+    cell = "[data-metric='{}']"
     expect(page.locator(cell.format("effect"))).to_contain_text(re.compile(r"[-\u2212]0\.82"))
     expect(page.locator(cell.format("p_value"))).to_contain_text("0.00156")
     expect(page.locator(cell.format("srm_p"))).to_contain_text("0.0086")
