@@ -21,10 +21,11 @@ def complete(sim: Sim, r: int, now: float) -> None:
     rejoins = world.policy in (VLLM_V0, SARATHI)  # there the batch was taken off the running list; elsewhere it never left it
     plain = world.spec_k == 0 and world.order != VTC
     previous, alone, running, finished = replica.previous_end_s, replica.decode_alone_s, replica.running, world.finished
+    requests, batch, running_list = sim.requests, sim.batch[r], sim.running[r]
     steady, moving = 0, world.moving
     for k in range(replica.batch):
-        i = sim.batch[r, k]
-        request = sim.requests[i]
+        i = batch[k]
+        request = requests[i]
         request.chunk, chunk = 0, request.chunk
         if plain and request.prompt_done == 1 and request.last_token_s == previous and request.processed + 1 < request.total:
             request.processed += 1
@@ -36,7 +37,7 @@ def complete(sim: Sim, r: int, now: float) -> None:
         else:
             _prefilled(sim, r, i, chunk, now)
         if rejoins and request.blocks > 0:
-            sim.running[r, running] = i
+            running_list[running] = i
             running += 1
     replica.running = running
     replica.outstanding -= steady
