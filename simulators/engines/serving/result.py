@@ -36,7 +36,8 @@ class SimResult:
         eviction until the lost work is redone; transfer: from a prefill to a decode replica.
     busy_s: float64[R], time spent in iterations. makespan_s: from the first arrival to the last finish.
     itl_hist, itl_edges_s: gaps between tokens, counted in bins one per cent wide (int64[b], float64[b + 1]).
-    iteration_log: one record an iteration (replica, batch_size, total_tokens, prefill_tokens, duration_s, start_s), or None.
+    iteration_log: one record an iteration (replica, batch_size, total_tokens, prefill_tokens, duration_s, start_s; waiting and
+        free_blocks of its replica as it starts), or None.
     extrapolated: iterations outside the cost tables, possible only where the cost model allows it. error_band: of the cost model.
     blocks_free, blocks_total: int64[R] at the end. cache_hits: int64[tiers], prefix blocks found in each tier, fastest first.
     """

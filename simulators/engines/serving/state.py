@@ -177,6 +177,8 @@ ITERATION = np.dtype(
         ("prefill_tokens", "i8"),
         ("duration_s", "f8"),
         ("start_s", "f8"),
+        ("waiting", "i8"),  # requests in the replica's queue once the batch was formed
+        ("free_blocks", "i8"),
     ]
 )
 
