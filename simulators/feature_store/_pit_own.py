@@ -71,12 +71,14 @@ def _joined(params: PointInTimeParams, rows: OwnRows, store: Store) -> Working[O
     asked, rules = _asked(rows), Rules(params.upper, params.ttl * DAY_S)
     joins, join_ms = dict[Join, Joined](), 0.0
     modes: list[Join] = ["latest", "event_in_window", "event_time"]
-    for mode in [*modes, *(["as_known_at"] if store.created_us is not None else [])]:
+    if store.created_us is not None:
+        modes.append("as_known_at")
+    for mode in modes:
         started = time.thread_time()
-        joins[mode] = join(mode, store, asked, rules)  # type: ignore[index, arg-type]
+        joins[mode] = join(mode, store, asked, rules)
         if mode == params.join:
             join_ms = 1e3 * (time.thread_time() - started)
-        yield Progress(len(joins), 4, "joining")
+        yield Progress(len(joins), len(modes), "joining")
     return Own(rows, store, rows.value[~rows.label], asked, rows.value[rows.label], joins, join_ms)
 
 

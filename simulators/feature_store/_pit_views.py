@@ -105,7 +105,7 @@ def leak_figure(joins: Mapping[Join, Joined], chosen: Join) -> Figure:
 
 def calibration_figure(study: Study) -> Figure:
     """Predicted against actual clicks of the served rows; the diagonal is what was promised."""
-    modes: list[Join] = [study.chosen, *(mode for mode in ("as_known_at",) if mode != study.chosen and mode in study.scores)]  # type: ignore[list-item]
+    modes = dict.fromkeys((study.chosen, "as_known_at" if "as_known_at" in study.scores else study.chosen))
     found = {mode: study.scores[mode] for mode in modes}
     series = [_reliability(LABELS[mode], found[mode].bins, COLOURS[mode]) for mode in modes]
     top = max(max(item.x[-1], max(item.y)) for item in series)
