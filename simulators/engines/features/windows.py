@@ -169,6 +169,27 @@ _OPS: dict[str, Callable[[Floats, Places, Places], Floats]] = {
 }
 
 
+def under_way(values: Floats, ts: Times, arrival: Times, low: Places, high: Places, at: Times) -> tuple[Floats, Floats]:
+    """Count and sum (m,) of the events [low, high) that arrive only after their query's time `at`: they are not served yet.
+
+    values, ts, arrival (n,) in the order of an `EventLog`; [low, high) as its `places` gives them.
+    """
+    count, total = np.zeros(len(at)), np.zeros(len(at))
+    longest = int((arrival - ts).max(initial=0))
+    compiled(_under_way)(values, ts, arrival, low, high, at, longest, count, total)
+    return count, total
+
+
+def _under_way(values: Any, ts: Any, arrival: Any, low: Any, high: Any, at: Any, longest: Any, count: Any, total: Any) -> None:
+    for query in range(len(at)):
+        event = high[query] - 1
+        while event >= low[query] and ts[event] + longest > at[query]:  # what is older has arrived
+            if arrival[event] > at[query]:
+                count[query] += 1
+                total[query] += values[event]
+            event -= 1
+
+
 def _distinct(number: Any, low: Any, high: Any, by_end: Any, last_at: Any, out: Any) -> None:
     tree = np.zeros(len(number) + 1, dtype=np.int64)  # Fenwick tree over places, one-based
     seen = 0
@@ -189,8 +210,11 @@ def _distinct(number: Any, low: Any, high: Any, by_end: Any, last_at: Any, out: 
 
 
 def warm_up() -> None:
-    """Compiles the distinct count, or loads what an earlier process compiled."""
-    _count_distinct(np.zeros(1), np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64))
+    """Compiles the loops of this module, or loads what an earlier process compiled."""
+    nothing, one = np.zeros(1, dtype=np.int64), np.ones(1, dtype=np.int64)
+    _count_distinct(np.zeros(1), nothing, one)
+    under_way(np.zeros(1), nothing, one, nothing, one, one)
+    EventLog(nothing, nothing, nothing).places(nothing, nothing, one)
 
 
 # --- durations --------------------------------------------------------------------------------------------------------

@@ -123,6 +123,21 @@ def test_bad_input_is_a_sentence(change: dict[str, Any], words: str) -> None:
     assert words in refused.value.message
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_events_under_way_agree_with_a_loop(seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    key, ts = np.sort(draws.integers(0, 3, 300)), draws.integers(0, 1_000, 300)
+    order = np.lexsort((ts, key))
+    ts, values, arrival = ts[order], draws.normal(size=300), ts[order] + draws.integers(0, 200, 300)
+    asked, at = draws.integers(0, 4, 100), draws.integers(0, 1_200, 100)
+    low, high = windows.EventLog(key, ts, values).places(asked, at - 300, at)
+    count, total = windows.under_way(values, ts, arrival, low, high, at)
+    for i in range(100):
+        waits = (key == asked[i]) & (ts >= at[i] - 300) & (ts < at[i]) & (arrival > at[i])
+        assert count[i] == waits.sum() and total[i] == pytest.approx(values[waits].sum())
+    assert count.sum() > 0
+
+
 # --- tiles -------------------------------------------------------------------------------------------------------------
 
 NUMBERS = st.lists(st.lists(st.floats(-1e6, 1e6), max_size=8), max_size=6)
