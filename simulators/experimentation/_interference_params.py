@@ -82,7 +82,14 @@ class InterferenceParams(LabParams):
         help="What counts as independent. Region and hour effects apply to a switchback; other designs fall back to their units.",
     )
     replicates: int = param(
-        60, title="Replicates", unit="worlds", ge=1, le=200, group="analysis", help="Worlds drawn; every design meets the same ones."
+        60,
+        title="Replicates",
+        unit="worlds",
+        ge=1,
+        le=200,
+        scale="log",
+        group="analysis",
+        help="Worlds drawn; every design meets the same ones.",
     )
 
     @model_validator(mode="after")
