@@ -118,7 +118,7 @@ def launch(sim: Sim, tables: CostTables, r: int, now: float) -> None:
     if replica.decodes > 0:
         draft = _draft_seconds(sim, tables, r)
         alone = seconds if replica.prefills == 0 else step_seconds(tables, _decodes_only(replica, replica.tokens - replica.prefill_tokens))
-        alone += draft
+        alone = min(alone, seconds) + draft  # measured tables are not quite monotone
         seconds += draft
     replica.decode_alone_s = alone
     replica.duration_s = seconds + replica.extra_s

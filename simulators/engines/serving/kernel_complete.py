@@ -81,7 +81,7 @@ def _prefilled(sim: Sim, r: int, i: int, chunk: int, now: float) -> None:
     replica.outstanding -= chunk
     if math.isnan(request.evicted_s):
         request.prefill_s += replica.duration_s
-    elif request.processed >= request.redo_until:
+    elif request.processed >= min(request.redo_until, request.prompt):  # a prompt cut by Vidur's restart ends before all is redone
         request.preempted_s += now - request.evicted_s
         request.evicted_s = math.nan
     if request.processed != request.prompt:

@@ -46,7 +46,7 @@ def order_key(sim: Sim, i: int) -> float:
     """Smaller goes first; equal keys go by arrival."""
     request, order = sim.requests[i], sim.world[0].order
     if order == PRIORITY:
-        return request.priority
+        return request.rank
     if order == SJF:
         return float(request.prompt)
     if order == SRPT:  # waiting requests age alike, so their order never changes: tokens - aging x (now - arrival)

@@ -95,14 +95,14 @@ def make_room(sim: Sim, r: int, i: int, visited: int, now: float) -> int:
 
 @part
 def least_urgent(sim: Sim, r: int) -> int:
-    """Position of the next victim: the last of the list, or of the lowest priority (the largest number) the last to arrive."""
+    """Position of the next victim: the last of the list, or of those of the lowest priority the last to arrive."""
     last = sim.replicas[r].running - 1
     if sim.world[0].order != PRIORITY:
         return last
     worst = last
     for k in range(last):
         a, b = sim.running[r, k], sim.running[r, worst]
-        if sim.requests[a].priority > sim.requests[b].priority or (sim.requests[a].priority == sim.requests[b].priority and a > b):
+        if sim.requests[a].rank > sim.requests[b].rank or (sim.requests[a].rank == sim.requests[b].rank and a > b):
             worst = k
     return worst
 

@@ -64,7 +64,7 @@ REQUEST = np.dtype(
         # What orders and routers look at.
         ("first_prompt", "i8"),  # prompt tokens as given
         ("tenant", "i8"),
-        ("priority", "f8"),
+        ("rank", "f8"),  # minus its priority: smaller goes first
         ("ttft_slo_s", "f8"),
         ("session", "i8"),
         ("work_s", "f8"),  # what is left of the prefill seconds that the router expected of it

@@ -132,7 +132,7 @@ def _requests(plan: Plan) -> Any:
     for name in ("scheduled_s", "first_token_s", "finished_s", "last_token_s", "evicted_s"):
         requests[name] = np.nan
     requests["tenant"] = 0 if trace.tenant is None else trace.tenant
-    requests["priority"] = 0.0 if trace.priority is None else trace.priority
+    requests["rank"] = 0.0 if trace.priority is None else -trace.priority
     requests["ttft_slo_s"] = np.inf if trace.ttft_slo_s is None else trace.ttft_slo_s
     requests["session"] = sessions(trace)
     if plan.cache is not None and trace.hash_ids is not None:
