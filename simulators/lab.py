@@ -61,6 +61,7 @@ def param(
     shown_when: Mapping[str, Sequence[Any]] | None = None,
     labels: Mapping[str, str] | None = None,
     max_items: int | None = None,
+    lines: int = 1,
 ) -> Any:
     """One slider, switch or choice.
 
@@ -75,6 +76,7 @@ def param(
     shown_when  {"kind": ["hnsw"]}: shown only while each named field holds (or, for a multi-select, contains) one of these
     labels      {value: words} for a choice
     max_items   how many of a multi-select (a tuple of Literal) may be chosen, how many numbers a list or characters a text may have
+    lines       height of the box of a text; above 1 it may hold line breaks
     """
     extra = {
         "unit": unit,
@@ -84,6 +86,7 @@ def param(
         "scale": scale,
         "shown_when": {name: list(values) for name, values in (shown_when or {}).items()},
         "labels": dict(labels or {}),
+        "lines": lines,
     }
     return Field(default, title=title, description=help, ge=ge, le=le, max_length=max_items, json_schema_extra={"lab": cast(Any, extra)})
 

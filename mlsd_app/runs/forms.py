@@ -4,7 +4,7 @@ int, float       slider over the soft bounds, beside a box that takes any value 
 bool             switch
 Literal          a few short choices side by side, else a select
 tuple[Literal]   chips to tick, at most `max_items`
-str, numbers     a line of text; several numbers stand comma-separated
+str, numbers     a line of text, or a box of several `lines`; several numbers stand comma-separated
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Field:
         """What the browser sent for this field as `Params` wants it; what cannot be read stays as it is, for the message."""
         if self.kind == "chips":
             return tuple(self._choice(value) for value in given if value)
-        last = given[-1].strip() if given else ""
+        last = given[-1].strip().replace("\r\n", "\n") if given else ""  # browsers send the line breaks of the old teletypes
         if self.optional and not last:
             return None
         if self.kind == "numbers":
@@ -211,7 +211,11 @@ class Control:
     @property
     def template(self) -> str:
         kind = "text" if self.kind == "numbers" else self.kind
-        return f"runs/controls/{kind}.html"
+        return f"runs/controls/{'lines' if self.lines > 1 else kind}.html"
+
+    @property
+    def lines(self) -> int:
+        return int(self.field.extra.get("lines", 1))
 
     @property
     def grouped(self) -> bool:

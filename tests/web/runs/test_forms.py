@@ -36,6 +36,7 @@ class EveryKind(Lab):
         size: int = param(10**9, title="Size", help="h", unit="vectors", ge=1, le=10**11, scale="log")
         refine: bool = param(True, title="Refine", help="h")
         rule: str = param("a > 1", title="Rule", help="h")
+        body: str = param("a: 1\nb:\n  c: 2", title="Body", help="h", max_items=200, lines=6)
         steps: tuple[Annotated[int, Ge(-(10**6)), Le(10**6)], ...] = param((1, 10, 100), title="Steps", help="h", unit="s", max_items=5)
         ramp: tuple[Percent, ...] = param((10.0, 50.0), title="Ramp", help="h", unit="%", max_items=60)
         cap: float | None = param(None, title="Cap", help="h", ge=0.5, le=9)
@@ -68,8 +69,18 @@ def test_each_type_has_its_control() -> None:
     kinds = {field.name: field.kind for field in fields_of(EveryKind)}
     assert kinds == {
         "kinds": "chips", "order": "segmented", "level": "select", "ef": "number", "share": "number", "size": "number",
-        "refine": "switch", "rule": "text", "steps": "numbers", "ramp": "numbers", "cap": "number",
+        "refine": "switch", "rule": "text", "body": "text", "steps": "numbers", "ramp": "numbers", "cap": "number",
     }  # fmt: skip
+
+
+def test_a_text_of_several_lines_has_a_box_and_keeps_its_lines() -> None:
+    shown = control(EveryKind, "body", {"body": "first <b>\n  second"})
+    html = render_to_string(shown.template, {"control": shown})
+    assert "<textarea" in html and 'rows="6"' in html and 'maxlength="200"' in html
+    assert "first &lt;b&gt;\n  second</textarea>" in html
+    sent = QueryDict(urlencode({"body": "first\r\n  second\r\n"}))  # as a browser sends a form
+    assert params_from_query(EveryKind, sent)["body"] == "first\n  second"
+    assert "<textarea" not in render_to_string(control(EveryKind, "rule").template, {"control": control(EveryKind, "rule")})
 
 
 def test_a_type_without_a_control_says_so() -> None:
@@ -186,6 +197,7 @@ values_of_every_kind = st.fixed_dictionaries(
         "size": st.integers(1, 10**11),
         "refine": st.booleans(),
         "rule": st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs", "Z"]), max_size=30),
+        "body": st.lists(st.text("abc :{}", min_size=1).map(str.rstrip), max_size=5).map("\n".join).map(str.strip),
         "steps": st.lists(st.integers(-(10**6), 10**6), max_size=5).map(tuple),
         "ramp": st.lists(st.floats(0, 100), max_size=60).map(tuple),
         "cap": st.none() | st.floats(0.5, 9),
