@@ -67,8 +67,12 @@ class FeatureView:
 
     def fingerprint_from(self, root_source: str) -> str:
         """Hash of root source, keys and what is computed (operation, column, window in seconds, filter); names and owner do not count."""
-        meaning = [root_source, sorted(self.entity), sorted(feature.meaning for feature in self.features)]
-        return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:16]
+        return _digest([root_source, sorted(self.entity), sorted(feature.meaning for feature in self.features)])
+
+    def feature_fingerprints(self, root_source: str) -> dict[str, str]:
+        """The same for each feature alone, {name: hash}."""
+        given = [root_source, sorted(self.entity)]
+        return {feature.name: _digest([*given, feature.meaning]) for feature in self.features}
 
     def __str__(self) -> str:
         return f"{self.name} v{self.version}"
@@ -108,6 +112,10 @@ class FeatureView:
             sla_s=seconds(given["sla"], "sla") if given.get("sla") is not None else None,
             version=_version(given.get("version", 1)),
         )
+
+
+def _digest(meaning: Any) -> str:
+    return hashlib.sha256(json.dumps(meaning).encode()).hexdigest()[:16]
 
 
 def seconds(value: Any, field: str) -> float:

@@ -103,10 +103,17 @@ class Registry:
 
     def fingerprint(self, view: FeatureView) -> str:
         """The view's fingerprint on the source its own source was derived from, however far back."""
-        root = view.source
-        while above := sorted(self._above.get(root, ())):
-            root = above[0]
-        return view.fingerprint_from(root)
+        return view.fingerprint_from(self._root(view.source))
+
+    def feature_fingerprints(self, view: FeatureView | None = None) -> dict[str, str]:
+        """{"view vN:feature": fingerprint} of each feature alone, of one view or of all that are published."""
+        views = self._views.values() if view is None else [view]
+        return {f"{one}:{name}": made for one in views for name, made in one.feature_fingerprints(self._root(one.source)).items()}
+
+    def _root(self, source: str) -> str:
+        while above := sorted(self._above.get(source, ())):
+            source = above[0]
+        return source
 
     def add_source(self, name: str, derived_from: str | None = None) -> None:
         """Names a source; one that is a copy or view of another is the same root."""
@@ -139,12 +146,30 @@ class Registry:
         """Everything `node` is made from, in alphabetical order."""
         return self._reached(self.resolve(node), self._above)
 
+    def reads(self, feature: str) -> dict[str, float]:
+        """Reads a day of the feature, {model: reads}."""
+        return dict(self._features[self._feature_name(feature)].reads)
+
+    def cost_of(self, feature: str) -> float:
+        """USD a month of the feature; 0 once it is removed."""
+        found = self._features[self._feature_name(feature)]
+        return 0.0 if found.removed else found.cost_usd
+
+    @property
+    def views(self) -> dict[str, FeatureView]:
+        """Everything published, {"name vN": definition}."""
+        return dict(self._views)
+
     def models_broken_by(self, node: str) -> tuple[str, ...]:
         return tuple(name for name in self.impact(node) if name in self._models)
 
-    def orphans(self) -> tuple[str, ...]:
-        """Features that no model reads."""
+    def unread(self) -> tuple[str, ...]:
+        """Features that no model reads itself; something that is read may still be made from them."""
         return tuple(name for name, feature in self._features.items() if not feature.reads and not feature.removed)
+
+    def orphans(self) -> tuple[str, ...]:
+        """Features from which no model gets anything, directly or over what is derived from them."""
+        return tuple(name for name in self.unread() if not self.models_broken_by(name))
 
     def resolve(self, node: str) -> str:
         """The full name of a node. Raises InvalidInput for one that is not there."""
@@ -220,6 +245,22 @@ class Registry:
         if now < due or readers:
             return Retirement(name, "deprecated", due, readers)
         found.removed = True
+        return Retirement(name, "removed")
+
+    def replace(self, feature: str, by: str) -> Retirement:
+        """Gives every reader of `feature` another one that computes the same, and removes `feature` at once."""
+        name, heir = self._feature_name(feature), self._feature_name(by)
+        if name == heir:
+            raise InvalidInput(f"{name} cannot replace itself.", field="by")
+        found, into = self._features[name], self._features[heir]
+        for model, count in found.reads.items():
+            into.reads[model] = into.reads.get(model, 0.0) + count
+            self._below[name].discard(model)
+            self._above[model].discard(name)
+            self._connect(heir, model)
+        for model, at in found.last_read.items():
+            into.last_read[model] = max(at, into.last_read.get(model, at))
+        found.reads, found.last_read, found.removed = {}, {}, True
         return Retirement(name, "removed")
 
     def _readers(self, feature: _Feature, now: float) -> tuple[str, ...]:

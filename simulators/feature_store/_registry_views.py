@@ -1,0 +1,254 @@
+"""What the registry lab shows: metrics, figures and tables of duplicates, lineage and cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from simulators.feature_store._registry_plan import Blast, Clean, Found, Verdict, detect, precision, recall, same
+from simulators.feature_store._registry_world import GONE_TEAM, TEAMS, World
+from simulators.figures import PALETTE, TRUTH, Axis, Series, bar_figure, line_figure, with_line
+from simulators.lab import Figure, Metric, Table
+
+THRESHOLDS = (0.8, 0.84, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.9925, 0.995, 0.9975, 0.999, 1.0)
+DETECTORS = {"name": "names", "fingerprint": "fingerprints", "values": "values", "both": "fingerprints and values"}
+MOST_ROWS, MOST_PAYERS = 25, 12
+
+
+# --- metrics -----------------------------------------------------------------------------------------------------------
+
+
+def duplicate_metrics(world: World, found: Found) -> list[Metric]:
+    right = precision(world, found.flagged)
+    nothing = "" if right is not None else "Nothing was flagged."
+    return [
+        Metric("recall", "Planted copies found", recall(world, found.flagged), "share", "up", limit=1.0, limit_label="all 40"),
+        Metric("precision", "Flagged pairs that are the same", right, "share", "up", limit=1.0, limit_label="no false pair", note=nothing),
+        Metric("flagged", "Pairs flagged", len(found.flagged), "pairs"),
+        Metric("reviews_used", "Pairs a person looked at", len(found.reviewed), "reviews", "down"),
+    ]
+
+
+def clean_metrics(world: World, clean: Clean) -> list[Metric]:
+    before, after = total_usd(world), sum(clean.registry.cost().values())
+    orphans = world.registry.orphans()
+    return [
+        Metric("cost_usd", "Price of all features", after, "$/month", "down", limit=before, limit_label="before"),
+        Metric("saved_share", "Saved", 1 - after / before, "share", "up"),
+        Metric("removed", "Features gone", len(clean.removed), "features"),
+        Metric("wrong_merges", "Different features made one", clean.wrong_merges, "features", "down", limit=0.0, limit_label="none"),
+        Metric("orphans", "Features no model gets anything from", len(orphans), "features", "down"),
+        Metric("orphan_usd", "Their price", sum(map(world.registry.cost_of, orphans)), "$/month", "down"),
+        Metric("owner_coverage", "Features whose owner still exists", _owned(world), "share", "up"),
+        Metric("sla_coverage", "Features with a promised freshness", _promised(world), "share", "up"),
+    ]
+
+
+def change_metrics(clean: Clean, reach: Blast, verdict: Verdict) -> list[Metric]:
+    broken, changed = {*clean.broken, *reach.broken}, {*clean.changed, *reach.changed}
+    never = "Nothing is deprecated."
+    return [
+        Metric("blast_radius", "Models downstream of the change", len(reach.models), "models", "down"),
+        Metric("models_broken", "Models broken", len(broken), "models", "down", limit=0.0, limit_label="none"),
+        Metric("models_changed", "Models that silently read something else", len(changed), "models", "down", limit=0.0, limit_label="none"),
+        Metric("removable_day", "Removed at the earliest on day", reach.removable_day, "days", "down", note=never),
+        Metric("accepted", "Definition accepted", int(verdict.registration.accepted), "yes is 1", "up"),
+    ]
+
+
+def total_usd(world: World) -> float:
+    return sum(world.registry.cost().values())
+
+
+def _owned(world: World) -> float:
+    owners = [view.owner for view in world.registry.views.values() for _ in view.features]
+    return float(np.mean([owner in TEAMS for owner in owners]))
+
+
+def _promised(world: World) -> float:
+    return float(np.mean([view.sla_s is not None for view in world.registry.views.values() for _ in view.features]))
+
+
+# --- figures -----------------------------------------------------------------------------------------------------------
+
+
+def threshold_figure(world: World, threshold: float) -> Figure:
+    """Precision and recall of values over the threshold, and of fingerprints, which have none."""
+    at = [detect(world, "values", one) for one in THRESHOLDS]
+    right, complete = [precision(world, pairs) for pairs in at], [recall(world, pairs) for pairs in at]
+    prints = recall(world, detect(world, "fingerprint", 1.0))
+    ends = [THRESHOLDS[0], THRESHOLDS[-1]]
+    series = [
+        Series("precision of values", THRESHOLDS, right, colour=0),
+        Series("recall of values", THRESHOLDS, complete, colour=1),
+        Series("recall of fingerprints, precision 100%", ends, [prints, prints], mode="lines", truth=True),
+    ]
+    chosen = detect(world, "values", threshold)
+    share = precision(world, chosen)
+    what = (
+        "nothing is flagged"
+        if share is None
+        else f"{recall(world, chosen):.0%} of the copies are found, {share:.0%} of the pairs are right"
+    )
+    summary = "; ".join(f"{one:g}: precision {p or 0:.0%}, recall {r:.0%}" for one, p, r in zip(THRESHOLDS, right, complete, strict=True))
+    shares = Axis("Share", percent=True, range=(0, 1.08))
+    figure = line_figure(
+        "thresholds", f"At {threshold:g}, {what}", summary, series, Axis("Rank correlation from", "Spearman's rho"), shares
+    )
+    return with_line(figure, label="chosen", x=threshold)
+
+
+def cost_figure(world: World, clean: Clean) -> Figure:
+    before, after = world.registry.cost("team"), clean.registry.cost("team")
+    teams = sorted(before, key=before.__getitem__, reverse=True)
+    series = [
+        Series("today", teams, [before[team] for team in teams], colour=0),
+        Series("after cleaning up", teams, [after.get(team, 0.0) for team in teams], colour=2),
+    ]
+    saved = 1 - sum(after.values()) / sum(before.values())
+    title = f"{teams[0].capitalize()} pays most, ${before[teams[0]]:,.0f} a month; cleaning up saves {saved:.0%} of all"
+    summary = "; ".join(f"{team}: ${before[team]:,.0f}, then ${after.get(team, 0):,.0f}" for team in teams)
+    return bar_figure("cost", title, summary, series, Axis("Team that reads"), Axis("Price, split by reads", "$/month"))
+
+
+def lineage_figure(world: World, source: str, reach: Blast) -> Figure:
+    """Source, views and models as three columns; what the change reaches in colour, the rest grey."""
+    registry = world.registry
+    made = registry.impact(source)
+    columns = [[source], [node for node in made if node in registry.views], [node for node in made if node in world.moves_after_days]]
+    hit = {source, *reach.views, *reach.models} if reach.node != source or reach.broken else set()
+    edges = list(_edges(world, *columns))
+    places = {node: (x, _height(at, len(column))) for x, column in enumerate(columns) for at, node in enumerate(column)}
+    plot = {
+        "data": [
+            *(_lines(name, [e for e in edges if _reached(e, hit) is on], places, ink) for name, on, ink in _LINES),
+            *(_nodes(name, [n for n in places if _state(n, hit, reach) == name], places, ink) for name, ink in _INKS.items()),
+        ],
+        "layout": _lineage_layout(columns),
+    }
+    what = f"{reach.node} reaches {len(reach.views)} views and {len(reach.models)} models"
+    lost = f", {len(reach.broken)} of them break" if reach.broken else f", {len(reach.changed)} read other values" if reach.changed else ""
+    summary = f"Views: {', '.join(reach.views)}. Models: {', '.join(reach.models)}."
+    return Figure("lineage", what + lost, plot, summary)
+
+
+_LINES = (("feeds", False, TRUTH), ("reached", True, PALETTE[4]))
+_INKS = {"not reached": TRUTH, "reached": PALETTE[4], "broken or changed": PALETTE[1]}
+
+
+def _state(node: str, hit: set[str], reach: Blast) -> str:
+    if node in reach.broken or node in reach.changed:
+        return "broken or changed"
+    return "reached" if node in hit else "not reached"
+
+
+def _reached(edge: tuple[str, str], hit: set[str]) -> bool:
+    return edge[0] in hit and edge[1] in hit
+
+
+def _edges(world: World, sources: Sequence[str], views: Sequence[str], models: Sequence[str]) -> Iterator[tuple[str, str]]:
+    yield from ((sources[0], view) for view in views)
+    for view in views:
+        features = [f"{view}:{feature.name}" for feature in world.registry.views[view].features]
+        readers = {model for feature in features for model in world.registry.reads(feature)}
+        yield from ((view, model) for model in models if model in readers)
+
+
+def _height(at: int, count: int) -> float:
+    return 1 - (at + 0.5) / count
+
+
+def _lines(name: str, edges: list[tuple[str, str]], places: dict[str, tuple[int, float]], ink: str) -> dict[str, object]:
+    xs = [x for one, other in edges for x in (places[one][0], places[other][0], None)]
+    ys = [y for one, other in edges for y in (places[one][1], places[other][1], None)]
+    line = {"color": ink, "width": 1}
+    return {
+        "type": "scatter", "name": name, "mode": "lines", "x": xs, "y": ys, "line": line, "opacity": 0.45, "hoverinfo": "skip",
+        "showlegend": False,
+    }  # fmt: skip
+
+
+def _nodes(name: str, nodes: list[str], places: dict[str, tuple[int, float]], ink: str) -> dict[str, object]:
+    return {
+        "type": "scatter",
+        "name": name,
+        "mode": "markers+text",
+        "x": [places[node][0] for node in nodes],
+        "y": [places[node][1] for node in nodes],
+        "text": nodes,
+        "textposition": ["middle left" if places[node][0] == 0 else "middle right" for node in nodes],
+        "textfont": {"size": 10},
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": {"color": ink, "size": 9},
+        "cliponaxis": False,
+    }
+
+
+def _lineage_layout(columns: Sequence[Sequence[str]]) -> dict[str, object]:
+    bare = {"showgrid": False, "zeroline": False}
+    ticks = {"tickvals": [0, 1, 2], "ticktext": ["Source", f"{len(columns[1])} views", f"{len(columns[2])} models"]}
+    return {
+        "xaxis": {"title": {"text": "Made from what stands to the left (stage)"}, "type": "linear", "range": [-0.75, 2.6], **bare, **ticks},
+        "yaxis": {"title": {"text": "By name (rank)"}, "type": "linear", "range": [0, 1], "showticklabels": False, **bare},
+        "showlegend": True,
+        "height": max(420, 17 * max(map(len, columns)) + 90),
+    }
+
+
+# --- tables ------------------------------------------------------------------------------------------------------------
+
+
+def verdict_table(world: World, verdict: Verdict) -> Table:
+    registration = verdict.registration
+    rows = [
+        ("Registration", "accepted" if registration.accepted else "refused", " ".join(registration.errors) or "Nothing speaks against it.")
+    ]
+    rows.append(("Source", "known" if verdict.known_source else "new", "" if verdict.known_source else "Nobody feeds it yet."))
+    for feature, others in verdict.same_features.items():
+        said = f"Computes the same as {', '.join(others[:4])}" + (f" and {len(others) - 4} more." if len(others) > 4 else ".")
+        rows.append((f"Feature {feature}", "a copy" if others else "new", said if others else "No published feature computes the same."))
+    return Table("verdict", "Your definition", ("What", "Verdict", "Why"), tuple(rows))
+
+
+def pairs_table(world: World, found: Found) -> Table:
+    """The most doubtful pairs first, false ones before true ones of the same doubt."""
+    reviewed = set(found.reviewed)
+    order = sorted(found.flagged, key=lambda pair: (same(world, pair), world.correlations[pair]))
+    rows = tuple(
+        (
+            world.names[one],
+            world.names[other],
+            float(world.correlations[one, other]),
+            "same" if same(world, (one, other)) else "different",
+            "reviewed" if (one, other) in reviewed else "merged unseen",
+        )
+        for one, other in order[:MOST_ROWS]
+    )
+    empty = (("none", "none", None, "", ""),)
+    title = f"Flagged pairs, {min(len(order), MOST_ROWS)} of {len(order)}, wrong and doubtful ones first"
+    return Table("pairs", title, ("Feature", "Taken for the same as", "Rank correlation", "Truth", "Decided"), rows or empty)
+
+
+def reach_table(world: World, reach: Blast, *, made: bool) -> Table:
+    """Each model downstream, over what it gets it, and what happens to it."""
+    rows, spared = [], "has moved away in time" if made else "nothing: no change is made"
+    for model in reach.models:
+        over = [view for view in reach.views if model in world.registry.models_broken_by(view)]
+        fate = "breaks" if model in reach.broken else "reads other values" if model in reach.changed else spared
+        rows.append(
+            (model, ", ".join(over[:3]) + (f" and {len(over) - 3} more" if len(over) > 3 else ""), world.moves_after_days[model], fate)
+        )
+    title = f"Models downstream of {reach.node}"
+    return Table("reach", title, ("Model", "Over", "Needs to move away (days)", "What happens"), tuple(rows) or (("none", "", None, ""),))
+
+
+def payers_table(world: World, clean: Clean) -> Table:
+    before, after = world.registry.cost("model"), clean.registry.cost("model")
+    order = sorted(before, key=before.__getitem__, reverse=True)[:MOST_PAYERS]
+    rows = tuple((name, before[name], after.get(name, 0.0)) for name in order)
+    return Table("payers", f"Who pays, the first {len(rows)}", ("Model", "Today ($/month)", "After cleaning up ($/month)"), rows)
+
+
+def gone_team_features(world: World) -> int:
+    return sum(len(view.features) for view in world.registry.views.values() if view.owner == GONE_TEAM)
