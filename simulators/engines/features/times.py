@@ -17,8 +17,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def microseconds(value: Any) -> int:
-    """One timestamp: a datetime or ISO 8601 text (any offset; none means UTC), a numpy datetime, or whole microseconds; None is `NEVER`."""
-    if value is None:
+    """One timestamp: a datetime or ISO 8601 text (any offset; none means UTC), a numpy datetime, or whole microseconds.
+
+    None, NaT and NaN, the marks of a missing value in a data frame, are `NEVER`.
+    """
+    if value is None or bool(value != value):
         return int(NEVER)
     if isinstance(value, np.datetime64):
         return int(_of_datetimes(np.array([value]))[0])
@@ -32,7 +35,7 @@ def microseconds(value: Any) -> int:
 
 
 def times_of(values: ArrayLike) -> Times:
-    """Timestamps (n,) as int64 microseconds; NaT and None become `NEVER`."""
+    """Timestamps (n,) as int64 microseconds; None, NaT and NaN become `NEVER`."""
     array = np.asarray(values)
     if array.dtype.kind == "M":
         return _of_datetimes(array)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.engines.features.pit import NONE, PointInTimeIndex, point_in_time_join, snapshot
-from simulators.engines.features.times import NEVER, microseconds
+from simulators.engines.features.times import NEVER, microseconds, times_of
 from simulators.errors import InvalidInput
 
 S = 1_000_000
@@ -188,4 +188,19 @@ def test_times_in_any_common_form_are_the_same_moment() -> None:
     moment = np.datetime64("2026-03-04T12:00:00")
     forms = [NOON, NOON.replace(tzinfo=None), "2026-03-04T12:00:00Z", "2026-03-04T20:00:00+08:00", moment, microseconds(NOON)]
     assert {microseconds(form) for form in forms} == {1_772_625_600 * S}
+    assert {microseconds(missing) for missing in (None, np.datetime64("NaT"), float("nan"))} == {NEVER}
     assert microseconds(datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)) == -1
+
+
+@pytest.mark.parametrize("zone", [None, "UTC", "Asia/Singapore"])
+def test_columns_of_a_data_frame_with_missing_times(zone: str | None) -> None:
+    import pandas as pd
+
+    column = pd.Series(pd.to_datetime(["2026-03-04T12:00:00", None])).dt.tz_localize(zone)
+    expected = NOON if zone != "Asia/Singapore" else NOON - timedelta(hours=8)
+    assert times_of(column).tolist() == times_of(column.tolist()).tolist() == [microseconds(expected), NEVER]
+    rows = [{"user": 1, "event_timestamp": moment, "created": pd.NaT, "clicks": 3} for moment in column]
+    asked = [{"user": 1, "event_timestamp": pd.Timestamp("2026-03-05", tz="UTC")}, {"user": 1, "event_timestamp": pd.NaT}]
+    join = {"join_keys": ["user"], "feature": "clicks"}
+    assert point_in_time_join(asked, rows, **join) == [3, None]
+    assert point_in_time_join(asked, rows, **join, filter_by_created=True) == [None, None], "never known to have been created"
