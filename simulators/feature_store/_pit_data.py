@@ -256,8 +256,8 @@ def _created_warnings(own: OwnRows, created: Ints, place: Callable[[int], str]) 
 
 
 def iso(time_us: int) -> str:
-    """As ISO 8601 in UTC, to the second."""
-    return datetime.fromtimestamp(time_us // US_PER_S, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """ISO 8601 in UTC, to the second."""
+    return datetime.fromtimestamp(time_us // US_PER_S, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 SPEC = DataSpec(

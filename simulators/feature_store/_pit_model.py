@@ -55,9 +55,9 @@ def load(kind: str) -> None:
 def scores_steps(kind: str, train: Part, test: Part) -> Working[Scores]:
     """Trains on `train` and scores `test` as joined and as served."""
     model = yield from _trained(kind, _features(train.joined, train.quality, kind), train.clicked)
-    offline = yield from _predicted(model, _features(test.joined, test.quality, kind))
+    offline = yield from predicted(model, _features(test.joined, test.quality, kind))
     same = bool(np.array_equal(test.joined, test.served, equal_nan=True))
-    online = offline if same else (yield from _predicted(model, _features(test.served, test.quality, kind)))
+    online = offline if same else (yield from predicted(model, _features(test.served, test.quality, kind)))
     seen = placements(test.clicked, offline)
     yield Progress(1, 2, "ranking")
     lived = seen if same else placements(test.clicked, online)
@@ -89,10 +89,10 @@ def _trained(kind: str, X: Floats, y: Flags) -> Generator[Progress, None, Any]:
             model = LogisticRegression().fit(X, y)
         yield Progress(1, 1, "training")
         return model
-    return (yield from _grown(X, y))
+    return (yield from grown(X, y))
 
 
-def _grown(X: Floats, y: Flags) -> Generator[Progress, None, Any]:
+def grown(X: Floats, y: Flags) -> Generator[Progress, None, Any]:
     """Boosted trees, a few at a time: going on where it stopped gives the trees that one go would."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -107,7 +107,7 @@ def _grown(X: Floats, y: Flags) -> Generator[Progress, None, Any]:
     return model
 
 
-def _predicted(model: Any, X: Floats) -> Generator[Progress, None, Floats]:
+def predicted(model: Any, X: Floats) -> Generator[Progress, None, Floats]:
     out = np.empty(len(X))
     for start in range(0, len(X), ROWS_A_STEP):
         with _one_thread():

@@ -117,9 +117,9 @@ def _table(own: Own, mode: Join) -> Table:
         "Entity",
         "Request (UTC)",
         "Label (value)",
-        *(f"{LABELS[name].capitalize()} (value)" for name in own.joins),
-        "Event time of the row picked (UTC)",
         "Leak",
+        "Row picked, event time (UTC)",
+        *(f"{LABELS[name].capitalize()} (value)" for name in own.joins),
     )
     rows = tuple(_table_row(own, joined, i) for i in range(min(SHOWN_LABELS, len(own.label))))
     more = f", the first {SHOWN_LABELS} of {len(own.label):,} labels" if len(own.label) > SHOWN_LABELS else ""
@@ -133,9 +133,9 @@ def _table_row(own: Own, joined: Joined, i: int) -> tuple[str | float | int | No
         _name(own, int(own.asked.key[i])),
         iso(int(own.asked.at_us[i])),
         _number(own.label[i]),
-        *(_number(item.value[i]) for item in own.joins.values()),
-        "" if row == NONE else iso(int(own.store.event_us[row])),
         leak,
+        "" if row == NONE else iso(int(own.store.event_us[row])),
+        *(_number(item.value[i]) for item in own.joins.values()),
     )
 
 
@@ -173,6 +173,8 @@ def _insights(own: Own, params: PointInTimeParams) -> list[Insight]:
 
 def _notes(own: Own) -> list[str]:
     notes = ["Values are taken from the file as they are; the click window, late clicks and the model belong to the synthetic world."]
+    if (own.asked.closed_us == own.asked.at_us + CLOSE_US).all():
+        notes.append("No label says when it was final (its created time), so half an hour after the request was taken.")
     if own.store.created_us is None:
         notes.append("Without created times a row written after the request cannot be found: the leaks counted are at least so many.")
     return notes

@@ -84,25 +84,17 @@ def _world_key(ctx: Context, params: PointInTimeParams) -> str:
 
 
 def _stored(ctx: Context, shown: world.Impressions, params: PointInTimeParams) -> Working[tuple[world.FeatureRows, Store]]:
-    rows = world.rows_of(shown, world.arrivals(ctx, shown, params), params.window * world.DAY_US)
-    yield Progress(1, 2, "writing feature rows")
+    rows = yield from world.rows_steps(shown, world.arrivals(ctx, shown, params), params.window * world.DAY_US)
+    yield Progress(1, 2, "indexing feature rows")
     index = PointInTimeIndex(rows.user, rows.event_us, rows.value, rows.created_us)
     yield Progress(2, 2, "indexing feature rows")
     return rows, Store(index, rows.event_us, rows.created_us)
 
 
 def _served(ctx: Context, shown: world.Impressions, params: PointInTimeParams) -> Working[NDArray[np.float64]]:
-    arrival_us = world.arrivals(ctx, shown, params)
-    yield Progress(0, 1, "replaying the online store")
-    held = world.served(
-        shown,
-        arrival_us,
-        params.window * world.DAY_US,
-        ttl_us=round(params.ttl * world.DAY_US),
-        inclusive=params.upper == "inclusive",
-    )
-    yield Progress(1, 1, "replaying the online store")
-    return held.value
+    arrival_us, window_us = world.arrivals(ctx, shown, params), params.window * world.DAY_US
+    ttl_us, inclusive = round(params.ttl * world.DAY_US), params.upper == "inclusive"
+    return (yield from world.served_steps(shown, arrival_us, window_us, ttl_us=ttl_us, inclusive=inclusive))
 
 
 def joins_steps(params: PointInTimeParams, found: World) -> Working[tuple[dict[Join, Joined], float]]:

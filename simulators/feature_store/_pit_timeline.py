@@ -64,7 +64,9 @@ def timeline(moment: Moment, store: Store, mine: NDArray[np.int64], value: NDArr
     )
     figure.plot["layout"]["yaxis"] |= {"categoryorder": "array", "categoryarray": [item.y[0] for item in reversed(series)]}
     figure.plot["layout"]["showlegend"] = False
-    return with_line(figure, label="request", x=moment.days(moment.at_us))
+    with_line(figure, label="request", x=moment.days(moment.at_us))
+    figure.plot["layout"]["shapes"][-1]["label"]["textangle"] = 0
+    return figure
 
 
 def _nearest(mine: NDArray[np.int64], store: Store, moment: Moment) -> NDArray[np.int64]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from simulators.feature_store._pit_joins import Joined
 from simulators.feature_store._pit_params import JOINS, LABELS, Join
-from simulators.feature_store._pit_scores import Bins
+from simulators.feature_store._pit_scores import Bins, difference
 from simulators.feature_store._pit_study import Study
 from simulators.figures import Axis, Series, bar_figure, line_figure, with_line
 from simulators.lab import Figure, Metric, Table
@@ -52,8 +50,8 @@ def score_metrics(study: Study) -> list[Metric]:
 
 
 def loss_metric(study: Study) -> Metric:
-    loss = study.scores["as_known_at"].online.value - study.score.online.value
-    return Metric("online_loss", "Online AUC lost to the right join", loss, "AUC", "down")
+    loss = difference(study.scores["as_known_at"].online_placements, study.score.online_placements)
+    return Metric("online_loss", "Online AUC lost to the right join", loss.value, "AUC", "down", loss.ci)
 
 
 # --- figures ------------------------------------------------------------------------------------------------------------------
@@ -85,22 +83,23 @@ def auc_figure(study: Study) -> Figure:
     return with_line(figure, label=f"ceiling {best:.3f}", y=best)
 
 
-def leak_figure(joins: Mapping[Join, Joined], chosen: Join) -> Figure:
+def leak_figure(joins: dict[Join, Joined], chosen: Join) -> Figure:
     """Share of labels whose row is from after the request, for each join."""
-    names = [LABELS[mode] for mode in joins]
+    names, bottom_up = [LABELS[mode] for mode in reversed(joins)], list(reversed(joins.values()))
     kinds = {
-        "newer than the request": [float(item.newer.mean()) for item in joins.values()],
-        "written after the request": [float(item.written_later.mean()) for item in joins.values()],
-        "no value": [item.null_share for item in joins.values()],
+        "newer than the request": [float(item.newer.mean()) for item in bottom_up],
+        "written after the request": [float(item.written_later.mean()) for item in bottom_up],
+        "no value": [item.null_share for item in bottom_up],
     }
     series = [
-        Series(name, names, shares, colour=colour, text=[f"{share:.1%}" if share > 0 else "" for share in shares])
+        Series(name, names, shares, colour=colour, text=[f"{share:.1%}" if share >= 0.0005 else "" for share in shares])
         for (name, shares), colour in zip(kinds.items(), (1, 4, 5), strict=True)
     ]
     mine = joins[chosen]
     title = f"{LABELS[chosen].capitalize()}: {mine.leaked:,} of {len(mine.value):,} labels got a row from after their request"
     said = "; ".join(f"{LABELS[mode]}: {item.leaked:,} leaked, {item.nulls:,} without a value" for mode, item in joins.items())
-    return bar_figure("leaks", title, f"{said}.", series, Axis("Training join"), Axis("Labels", percent=True), horizontal=True)
+    share = Axis("Labels", percent=True, range=(0, 1))
+    return bar_figure("leaks", title, f"{said}.", series, Axis("Training join"), share, stacked=True, horizontal=True)
 
 
 def calibration_figure(study: Study) -> Figure:

@@ -63,13 +63,6 @@ class FeatureRows:
         return self.created_us > self.event_us
 
 
-@dataclass(frozen=True)
-class Served:
-    """What the online store answered at each request (n,): NaN where it held nothing that had not expired."""
-
-    value: Floats
-
-
 def impressions_steps(ctx: Context, params: PointInTimeParams) -> Working[Impressions]:
     key = f"pit/impressions/n={params.impressions}/drift={params.drift}/seed={ctx.seed}"
     return (yield from ctx.asset_steps(key, lambda: _drawn(ctx, params.impressions, params.drift), disk=False))
@@ -100,11 +93,14 @@ def arrivals(ctx: Context, shown: Impressions, params: PointInTimeParams) -> Int
 # --- what the store wrote -----------------------------------------------------------------------------------------------------
 
 
-def rows_of(shown: Impressions, arrival_us: Ints, window_us: int) -> FeatureRows:
+def rows_steps(shown: Impressions, arrival_us: Ints, window_us: int) -> Working[FeatureRows]:
     """Everything the offline store holds after last night's backfill."""
     known, true = _counts(shown, arrival_us, window_us)
+    yield Progress(1, 4, "writing feature rows")
     user, at = _write_times(shown, arrival_us, window_us)
+    yield Progress(2, 4, "writing feature rows")
     live, corrected = known(user, at), true(user, at)
+    yield Progress(3, 4, "writing feature rows")
     wrong = live != corrected
     missed_user, missed_at = _missed(shown, arrival_us, window_us)
     return FeatureRows(
@@ -158,15 +154,19 @@ def _missed(shown: Impressions, arrival_us: Ints, window_us: int) -> tuple[Ints,
 # --- what it served -------------------------------------------------------------------------------------------------------------
 
 
-def served(shown: Impressions, arrival_us: Ints, window_us: int, *, ttl_us: int, inclusive: bool) -> Served:
-    """The online store replayed, without any join: counters that clicks enter on arrival and leave after W, expiring by last write.
+def served_steps(shown: Impressions, arrival_us: Ints, window_us: int, *, ttl_us: int, inclusive: bool) -> Working[Floats]:
+    """What the online store answered at each request (n,), NaN where it held nothing that had not expired.
 
-    ttl_us 0: never. `inclusive`: writes of the request's very time are there already.
+    Replayed without any join: counters that clicks enter on arrival and leave after W, expiring by last write. ttl_us 0: never.
+    `inclusive`: writes of the request's very time are there already.
     """
     known, _ = _counts(shown, arrival_us, window_us)
+    yield Progress(1, 4, "replaying the online store")
     value = known(shown.user, shown.at_us, inclusive=inclusive)
+    yield Progress(2, 4, "replaying the online store")
     user, at = _write_times(shown, arrival_us, window_us)
     writes = EventLog(user, at, np.ones(len(at)))
+    yield Progress(3, 4, "replaying the online store")
     since = shown.at_us - ttl_us if ttl_us else np.full(len(shown.at_us), BEFORE_ALL)
     low, high = writes.places(shown.user, since, shown.at_us + inclusive)
-    return Served(np.where(high > low, value, np.nan))
+    return np.where(high > low, value, np.nan)

@@ -47,7 +47,7 @@ class PointInTimeLab(Lab):
         "DeLong, DeLong & Clarke-Pearson 1988, Comparing areas under correlated ROC curves, Biometrics 44(3)",
         "Feast and Chronon documentation: point-in-time joins, created-time filter, exclusive bounds",
     )
-    map_axes = ("offline_auc", "online_auc")
+    map_axes = ("gap", "online_auc")
     data = SPEC
     Params = PointInTimeParams
     challenges = (HONEST,)
