@@ -36,7 +36,8 @@ def match_tier(sim: Sim, r: int, block: int, until_s: float) -> int:
 def matched_blocks(sim: Sim, r: int, i: int, until_s: float) -> int:
     """Leading blocks of the prompt that need not be computed. At least one token always is: its output is the first token."""
     request, size = sim.requests[i], sim.world[0].block_tokens
-    limit = min(request.hash_to - request.hash_from, (request.first_prompt - 1) // size)
+    prompt = min(request.first_prompt, request.prompt)  # a restart may have cut it, or added tokens that no block names
+    limit = min(request.hash_to - request.hash_from, (prompt - 1) // size)
     count = 0
     while count < limit and match_tier(sim, r, sim.hash_ids[request.hash_from + count], until_s) != NOBODY:
         count += 1
