@@ -11,9 +11,10 @@ TIDY_UP = Challenge(
     brief=(
         "The company keeps **200 features** for 30 models of 6 teams. Forty are copies of others: renamed, in another unit of time, on "
         "another scale, or an hour late. Some are read by nobody.\n\n"
-        "Cut the monthly price by at least **15 %**. **0** models may break, **0** different features may be made one, and people "
-        "have time for at most **10** reviews. You choose how duplicates are found, how many pairs are reviewed, and what happens to features nobody "
-        "reads."
+        "* Cut the monthly price by at least **15 %**.\n"
+        "* Break **0** models, and make **0** different features one.\n"
+        "* People have time for at most **10** reviews.\n\n"
+        "You choose how duplicates are found, how many pairs are reviewed, and what happens to features nobody reads."
     ),
     world={"change": "none", "source": "ad_clicks", "grace_days": 30, "definition": EXAMPLE, "reason": ""},
     design=("detector", "threshold", "reviews", "orphans"),
@@ -30,7 +31,7 @@ TIDY_UP = Challenge(
     debrief=(
         "Fingerprints are certain and find half: what is renamed or in another unit. Values find what was rescaled, and most of what is "
         "late, as long as the threshold stays above what two summaries of a sparse day agree by chance. The other way needs no values: a "
-        "tenth of the price goes to features that reach no model, but a list of readers is not enough to find them, for some have no "
-        "reader and feed a feature that has. Everything flagged at 0.95 and looked at by people is right in the end, and costs ten times the time."
+        "tenth of the price goes to features that reach no model. A list of readers is not enough to find them, for some have no reader "
+        "and feed a feature that has. Values at 0.95 need a hundred looks before they are right."
     ),
 )

@@ -111,7 +111,7 @@ class Registry:
         return {f"{one}:{name}": made for one in views for name, made in one.feature_fingerprints(self._root(one.source)).items()}
 
     def _root(self, source: str) -> str:
-        while above := sorted(self._above.get(source, ())):
+        while (above := sorted(self._above.get(source, ()))) and above[0] not in self._features:
             source = above[0]
         return source
 
