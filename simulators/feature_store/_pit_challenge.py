@@ -30,6 +30,6 @@ HONEST = Challenge(
     debrief=(
         "The created-time filter reads the history as it stood at each request, whatever was backfilled since; it needs created times that "
         "can be trusted. Logging needs no such trust and pays with a week and 4 GB a day; logging all 50 candidates takes 200 GB. Joining "
-        "by event time alone trains on corrections that no request had seen, and misses the gap by a factor of two."
+        "by event time alone trains on corrections that no request had seen, and leaves nearly twice the gap allowed."
     ),
 )

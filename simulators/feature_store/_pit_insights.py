@@ -79,7 +79,16 @@ def _harm(study: Study) -> Iterator[Insight]:
 
 
 def _closed(study: Study) -> Iterator[Insight]:
-    if study.chosen in ("as_known_at", "served_log") and abs(study.score.gap.value) <= CLOSED_GAP:
+    """What the right join does on the same labels."""
+    right = study.scores["as_known_at"]
+    if study.chosen not in ("as_known_at", "served_log") and study.score.gap.value > CLOSED_GAP:
+        yield Insight(
+            f"The join as known at the request closes the gap: {right.offline.value:.3f} offline and {right.online.value:.3f} online on "
+            "the same labels, a lower promise and a kept one.",
+            "deep_dive",
+            "right_join",
+        )
+    elif study.chosen in ("as_known_at", "served_log") and abs(study.score.gap.value) <= CLOSED_GAP:
         worst = study.scores["latest"]
         yield Insight(
             f"Training rows hold what was served, so the offline AUC keeps its promise: {study.score.offline.value:.3f} offline, "

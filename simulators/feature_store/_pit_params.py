@@ -31,10 +31,10 @@ class PointInTimeParams(LabParams):
     )
     upper: Literal["inclusive", "exclusive"] = param(
         "exclusive",
-        title="Row at the very time",
+        title="Upper bound of time",
         group="join",
-        labels={"inclusive": "counts (event time up to T)", "exclusive": "does not count (before T)"},
-        help="Whether a feature row that carries the label's own timestamp may be used.",
+        labels={"inclusive": "inclusive: up to T", "exclusive": "exclusive: before T"},
+        help="Whether a feature row that carries the very time T that is asked for may be used.",
     )
     ttl: float = param(
         14.0,

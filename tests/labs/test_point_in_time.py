@@ -84,6 +84,7 @@ def test_the_latest_row_inflates_the_offline_score_and_the_right_join_closes_the
         assert 0.71 < joins[mode][ONLINE] < 0.77 < ceiling
     assert found["leaked_rows"].value == found["leaked_newer"].value == 100_000
     assert "latest" in effects(seed) and f"{joins['latest'][OFFLINE]:.3f}" in effects(seed)["latest"]
+    assert f"{joins['as_known_at'][ONLINE]:.3f} online" in effects(seed)["right_join"]
     assert "as_known" in effects(seed, join="as_known_at")
 
 
