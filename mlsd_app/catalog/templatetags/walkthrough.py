@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from urllib.parse import urlencode
 
 from django import template
 from django.template.loader import render_to_string
@@ -12,12 +11,14 @@ from django.utils.safestring import SafeString
 
 from mlsd_app.catalog import links
 from mlsd_app.catalog.calculators import CalculatorSheet, default_sheet
+from mlsd_app.runs.forms import query_of
 from mlsd_app.runs.present import question as lab_question
 from mlsd_app.runs.templatetags.quantities import MINUS
 from problems.calculators import Calculator
 from problems.interview_schema import Curveball
 from problems.schema import Problem
 from simulators.lab import Lab
+from simulators.registry import get_lab
 
 register = template.Library()
 
@@ -48,7 +49,10 @@ def question(lab: type[Lab]) -> str:
 def drill_url(problem: Problem, drill: Curveball) -> str:
     """The lab at the design that the drill breaks; its page when the drill changes no lab."""
     change = drill.change
-    return f"{reverse('runs:lab', args=[problem.slug, change.lab])}?{urlencode(change.start, doseq=True)}" if change else ""
+    if change is None:
+        return ""
+    query = query_of(get_lab(problem.slug, change.lab), change.start)
+    return f"{reverse('runs:lab', args=[problem.slug, change.lab])}{f'?{query}' if query else ''}"
 
 
 @register.simple_tag
