@@ -109,12 +109,23 @@ def psi(reference: ArrayLike, current: ArrayLike, bins: int = 10) -> float:
 
     Above .25 is commonly called a shift. Raises InvalidInput when either side has no value or `bins` is below 2.
     """
+    before, after = quantile_shares(reference, current, bins)
+    return float(psi_of_shares(before, after))
+
+
+def quantile_shares(reference: ArrayLike, current: ArrayLike, bins: int = 10) -> tuple[Floats, Floats]:
+    """Shares (b,) of both sides in quantile bins of `reference`; fewer than `bins` where values tie. Raises as `psi` does."""
     if bins < 2:
         raise InvalidInput(f"bins is {bins}; expected 2 or more.", field="bins")
     before, after = (_known(side, field) for side, field in ((reference, "reference"), (current, "current")))
     edges = np.unique(np.quantile(before, np.arange(1, bins) / bins))
-    p, q = (np.maximum(_shares(side, edges), _EMPTY_BIN) for side in (before, after))
-    return float(((q - p) * np.log(q / p)).sum())
+    return _shares(before, edges), _shares(after, edges)
+
+
+def psi_of_shares(reference: ArrayLike, current: ArrayLike) -> Floats:
+    """The index of shares (b,) against others (..., b), one a row of those; an empty bin stands as 0.0001."""
+    p, q = (np.maximum(np.asarray(side, dtype=float), _EMPTY_BIN) for side in (reference, current))
+    return np.asarray(((q - p) * np.log(q / p)).sum(axis=-1))
 
 
 def _known(values: ArrayLike, field: str) -> Floats:

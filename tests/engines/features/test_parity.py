@@ -54,6 +54,16 @@ def test_psi_of_values_with_many_ties_and_nulls() -> None:
     assert parity.psi([0.0, 1.0] * 50, [1.0] * 100) > 1
 
 
+def test_psi_of_shares_is_that_of_the_values() -> None:
+    for seed in range(3):
+        draws = np.random.default_rng(seed)
+        before, after = draws.poisson(2.0, 2_000), draws.normal(2.5, 1, (3, 500))
+        shares = [parity.quantile_shares(before, row) for row in after]
+        assert all(np.allclose([p.sum(), q.sum()], 1) for p, q in shares)
+        found = parity.psi_of_shares(shares[0][0], [q for _, q in shares])
+        assert found.tolist() == pytest.approx([parity.psi(before, row) for row in after])
+
+
 def test_freshness() -> None:
     ages = np.concatenate([np.full(98, 10.0), [100, 100, NAN]])
     result = Sla(60, 0.99).check(ages)
