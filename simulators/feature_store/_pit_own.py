@@ -88,9 +88,7 @@ def _differing(own: Own, mode: Join) -> int:
 
 
 def _metrics(own: Own, mode: Join) -> list[Metric]:
-    differing = Metric(
-        "differing", f"Labels whose value is not that of the join {LABELS[own.right]}", _differing(own, mode), "rows", "down"
-    )
+    differing = Metric("differing", f"Labels with another value than {LABELS[own.right]}", _differing(own, mode), "rows", "down")
     same = Metric("same_time", "Labels that got a row of their own timestamp", int(own.joins[mode].same_time.sum()), "rows")
     return [*views.join_metrics(own.joins[mode], len(own.label), own.join_ms), differing, same]
 
@@ -128,7 +126,7 @@ def _table(own: Own, mode: Join) -> Table:
 
 def _table_row(own: Own, joined: Joined, i: int) -> tuple[str | float | int | None, ...]:
     row = int(joined.row[i])
-    leak = "newer than the request" if joined.newer[i] else "written after the request" if joined.written_later[i] else ""
+    leak = "newer" if joined.newer[i] else "written later" if joined.written_later[i] else ""
     return (
         _name(own, int(own.asked.key[i])),
         iso(int(own.asked.at_us[i])),
@@ -151,8 +149,8 @@ def _insights(own: Own, params: PointInTimeParams) -> list[Insight]:
     newer, later = int(joined.newer.sum()), int(joined.written_later.sum())
     said = [
         Insight(
-            f"{LABELS[mode].capitalize()} gives {newer:,} of {labels:,} labels a row that is newer than their request and {later:,} one "
-            f"that was written after it; {_differing(own, mode):,} values differ from the join {LABELS[own.right]}.",
+            f"{LABELS[mode].capitalize()}: of {labels:,} labels {newer:,} got a row newer than their request and {later:,} a row written after "
+            f"it; {_differing(own, mode):,} got another value than {LABELS[own.right]}.",
             "deep_dive",
             "own_leaks",
         )
