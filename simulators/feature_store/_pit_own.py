@@ -149,8 +149,8 @@ def _insights(own: Own, params: PointInTimeParams) -> list[Insight]:
     newer, later = int(joined.newer.sum()), int(joined.written_later.sum())
     said = [
         Insight(
-            f"{LABELS[mode].capitalize()}: of {labels:,} labels {newer:,} got a row newer than their request and {later:,} a row written after "
-            f"it; {_differing(own, mode):,} got another value than {LABELS[own.right]}.",
+            f"{LABELS[mode].capitalize()}: of {labels:,} labels {newer:,} got a row newer than their request and {later:,} a row written "
+            f"after it; {_differing(own, mode):,} got another value than {LABELS[own.right]}.",
             "deep_dive",
             "own_leaks",
         )
