@@ -8,7 +8,8 @@ time. The whole takes about a second, because a machine that changes its clock m
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from functools import partial
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-TOKENS = (1, 2, 3, 4, 8, 16, 32, 64, 128)  # dense: a single row is slower than three, hence the first knots
-SEQUENCES = (1, 2, 4, 8, 16, 32)
-DECODES, DECODE_KV = (1, 4, 16, 32), (16, 128, 512)
+TOKENS = (1, 2, 3, 8, 16, 64, 128)  # dense: a single row is slower than three, hence the first knots
+SEQUENCES = (1, 4, 16)
+DECODES, DECODE_KV = (1, 4, 16), (16, 128, 384)
 CHUNKS, CHUNK_KV = (1, 16, 64, 128), (0, 256)
 LENGTH_SIGMA = 0.6
 REPEATS = 5
@@ -42,14 +43,35 @@ BAND = (-0.15, 0.15)
 
 def calibrate(engine: PagedEngine) -> CostModel:
     """Cost of an iteration without speculation. Lengths beyond the knots go on in a straight line."""
-    dense = dense_s(engine.model)
-    decode = np.array([[attention_s(engine.model, engine.block_size, 1, spread(kv, n)) for kv in DECODE_KV] for n in DECODES])
-    chunk = np.array([[attention_s(engine.model, engine.block_size, rows, [before]) for before in CHUNK_KV] for rows in CHUNKS])
-    steps = step_s(engine)
+    steps = calibrate_steps(engine)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+
+
+def calibrate_steps(engine: PagedEngine) -> Generator[float, None, CostModel]:
+    """`calibrate` for whoever has to stay interruptible: yields the share done every few milliseconds."""
+    model, size = engine.model, engine.block_size
+    jobs: list[Callable[[], float]] = [partial(dense_s, model, tokens) for tokens in TOKENS]
+    jobs += [partial(attention_s, model, size, 1, spread(kv, n)) for n in DECODES for kv in DECODE_KV]
+    jobs += [partial(attention_s, model, size, rows, [before]) for rows in CHUNKS for before in CHUNK_KV]
+    jobs += [partial(step_s, engine, count) for count in SEQUENCES]
+    seconds: list[float] = []
+    for job in jobs:
+        seconds.append(job())
+        yield len(seconds) / len(jobs)
+    ends = np.cumsum([len(TOKENS), len(DECODES) * len(DECODE_KV), len(CHUNKS) * len(CHUNK_KV)])
+    return _cost(model.shape.layers, *np.split(np.array(seconds), ends))
+
+
+def _cost(layers: int, dense: Floats, decode: Floats, chunk: Floats, steps: Floats) -> CostModel:
+    decode = decode.reshape(len(DECODES), -1)
     bare = np.interp(SEQUENCES, TOKENS, dense) + np.interp(SEQUENCES, DECODES, decode[:, 0])
     tables = make_tables(
         PROFILE,
-        num_layers=engine.model.shape.layers,
+        num_layers=layers,
         extrapolate=True,
         dense_tokens=TOKENS,
         dense_s=dense,
@@ -57,7 +79,7 @@ def calibrate(engine: PagedEngine) -> CostModel:
         sequence_s=np.maximum(steps - bare, 0),
         chunk_knots=CHUNKS,
         chunk_kv_knots=CHUNK_KV,
-        chunk_s=chunk,
+        chunk_s=chunk.reshape(len(CHUNKS), -1),
         decode_knots=DECODES,
         decode_kv_knots=DECODE_KV,
         decode_s=decode,
@@ -65,14 +87,10 @@ def calibrate(engine: PagedEngine) -> CostModel:
     return CostModel(tables, "this machine, measured now", BAND)
 
 
-def dense_s(model: TinyLM) -> Floats:
-    """Seconds of everything but attention, one next token wanted, at TOKENS."""
-    return np.array([_median_s(_pass(model, tokens)) for tokens in TOKENS])
-
-
-def _pass(model: TinyLM, tokens: int) -> Callable[[], object]:
+def dense_s(model: TinyLM, tokens: int) -> float:
+    """Seconds of everything but attention for `tokens` tokens, one next token wanted."""
     text, positions, last = torch.zeros(tokens, dtype=torch.long), torch.arange(tokens), torch.tensor([tokens - 1])
-    return lambda: model(text, positions, _no_attention, last)
+    return _median_s(lambda: model(text, positions, _no_attention, last))
 
 
 def _no_attention(layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -104,14 +122,20 @@ def attention_s(model: TinyLM, block_size: int, rows: int, before: Sequence[int]
     return _median_s(attend)
 
 
-def step_s(engine: PagedEngine) -> Floats:
-    """Seconds of a whole iteration of short decodes, at SEQUENCES, from real runs: median of those without a prompt."""
+def step_s(engine: PagedEngine, sequences: int) -> float:
+    """Seconds of a whole iteration of short decodes, from a real run: median of those without a prompt."""
     text = language().sample(4, np.random.default_rng(0))
-    seconds = []
-    for count in SEQUENCES:
-        log = engine.serve([Request(text, STEPS + 1)] * count, max_seqs=count, token_budget=len(text) * count, prefix_cache=False).log
-        seconds.append(float(np.median([record.duration_s for record in log if not record.prefill_tokens])))
-    return np.array(seconds)
+    requests = [Request(text, STEPS + 1)] * sequences
+    log = engine.serve(requests, max_seqs=sequences, token_budget=len(text) * sequences, prefix_cache=False).log
+    return float(np.median([record.duration_s for record in log if not record.prefill_tokens]))
+
+
+def draft_cost(engine: PagedEngine, cost: CostModel, sequences: int, kv: int) -> float:
+    """Time of one drafted token for each of `sequences`, in plain iterations of the target; 0 without a draft model."""
+    if engine.draft is None:
+        return 0.0
+    draft_s = dense_s(engine.draft, sequences) + attention_s(engine.draft, engine.block_size, 1, spread(kv, sequences))
+    return draft_s / cost.step_s([kv] * sequences, [])
 
 
 def _median_s(work: Callable[[], object], repeats: int = REPEATS) -> float:

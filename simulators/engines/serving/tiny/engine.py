@@ -137,7 +137,7 @@ def spec_of(spec: Mapping[str, Any] | str | None) -> tuple[str, int]:
     kind, k = str(given.get("kind", "draft")), int(given.get("k", 4))
     if k < 0:
         raise InvalidInput(f"k is {k}; expected 0 or more drafted tokens.", field="k")
-    return (kind, k) if k else ("none", 0) if kind != "none" else (kind, 0)
+    return (kind, k) if k and kind != "none" else ("none", 0)
 
 
 class _Run:
@@ -218,6 +218,7 @@ class _Run:
 
     def _write(self, work: Work, verdict: Verdict, margins: list[float]) -> None:
         sequence, counts = work.sequence, self.counts
+        counts.decodes += len(sequence.tokens) > sequence.prompt_tokens
         sequence.tokens += verdict.tokens
         sequence.margins += margins[: len(verdict.tokens)]
         sequence.computed += verdict.accepted

@@ -51,6 +51,7 @@ class Counts:
     expected: float = 0.0
     variance: float = 0.0  # of `accepted` around `expected`
     rounds: int = 0  # verifications of at least one drafted token
+    decodes: int = 0  # times a sequence decoded, with drafts or without
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,11 @@ class ServeResult:
     def acceptance(self) -> float | None:
         """Share of the tested drafts that were accepted: the alpha of Leviathan et al. 2023. None without drafts."""
         return self.counts.accepted / self.counts.tested if self.counts.tested else None
+
+    @property
+    def tokens_per_decode(self) -> float:
+        """Tokens that one decode of a sequence yielded, with drafts or without."""
+        return 1 + self.counts.accepted / max(1, self.counts.decodes)
 
     @property
     def tokens_per_round(self) -> float | None:
