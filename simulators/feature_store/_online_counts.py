@@ -76,6 +76,12 @@ def network_of(world: World) -> Network:
     return Network(p.rtt, p.shards, p.slow / 100)
 
 
+def replies(world: World, counts: Counts) -> float:
+    """How many shards answer a request, over all of its rounds."""
+    a_round = 1.0 if world.params.access == "serial" else network_of(world).shards_asked(world.params.entities)
+    return round(counts.round_trips) * a_round
+
+
 def waits(world: World, counts: Counts, ctx: Context) -> Working[Waits]:
     """The simulated network under the round trips that were counted; fewer requests where each has many."""
     rounds, keys = round(counts.round_trips), 1 if world.params.access == "serial" else world.params.entities

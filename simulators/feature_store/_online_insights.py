@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulators.engines.features.fan_out import Waits, slow_share
-from simulators.feature_store._online_counts import Counts, network_of, unknown_share, write_amplification
+from simulators.feature_store._online_counts import Counts, network_of, replies, unknown_share, write_amplification
 from simulators.feature_store._online_measure import Measured
 from simulators.feature_store._online_views import STREAM_SLA_S, ages_of, name_of
 from simulators.feature_store._online_world import Design, World
@@ -25,7 +25,7 @@ def insights(world: World, counts: Counts, wait: Waits, found: Measured, *, real
         yield from _pipelining(world, counts, found)
         yield from _feast(world, found)
     yield from _writes(world, found)
-    yield from _fan_out(world, wait)
+    yield from _fan_out(world, counts, wait)
     yield from _ages(world, counts)
     yield from _cache(world, counts)
     yield from _missing(world, counts)
@@ -98,23 +98,23 @@ def _writes(world: World, found: Measured) -> Iterator[Insight]:
         )
 
 
-def _fan_out(world: World, wait: Waits) -> Iterator[Insight]:
-    network, p = network_of(world), world.params
+def _fan_out(world: World, counts: Counts, wait: Waits) -> Iterator[Insight]:
+    network, answers = network_of(world), replies(world, counts)
     if not network.slow_share or not wait.slow.any():
         return
-    replies = 1.0 if p.access == "serial" else network.shards_asked(p.entities)
-    slow = float(wait.slow.mean())
-    if p.access == "serial":
-        text = f"One after another, {p.entities * p.views} replies are waited for"
-    else:
-        text = f"A round waits for {replies:.1f} shards, so {slow_share(network.slow_share, replies):.0%} of the rounds meet a slow one"
     p99, hedged = (float(np.quantile(ms, 0.99)) for ms in (wait.time_ms, wait.hedged_ms))
     yield Insight(
-        f"{text}: {network.slow_share:.1%} of slow replies make {slow:.0%} of requests slow; a second copy asked after "
-        f"{network.hedge_after_ms:.2f} ms brings the simulated p99 from {p99:.1f} to {hedged:.1f} ms.",
+        f"A request waits for {answers:.4g} replies in {_rounds(counts)}, so {network.slow_share:.1%} of slow replies make "
+        f"{slow_share(network.slow_share, answers):.0%} of requests slow, {wait.slow.mean():.0%} in the simulation; a second copy asked "
+        f"after {network.hedge_after_ms:.2f} ms brings its p99 from {p99:.1f} to {hedged:.1f} ms.",
         "evaluation",
         "fan_out",
     )
+
+
+def _rounds(counts: Counts) -> str:
+    rounds = round(counts.round_trips)
+    return "1 round" if rounds == 1 else f"{rounds:,} rounds"
 
 
 def _ages(world: World, counts: Counts) -> Iterator[Insight]:

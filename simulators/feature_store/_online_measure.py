@@ -26,7 +26,7 @@ LADDER = (
 )
 LADDER_READS, WARM_READS, WRITES, SIZED = 40, 3, 200, 20
 FIRST_READS = 20  # after them there is something to show
-CHOSEN_S, FLOOR_S, LADDER_S = 4.0, 0.5, 3.0  # measuring ends after so long, whatever was asked
+CHOSEN_S, FLOOR_S, LADDER_S = 2.5, 0.5, 2.0  # measuring ends after so long, whatever was asked
 SILENT_S = 0.02  # how long it measures between two words
 _READING = ("get", "mget", "hmget")
 

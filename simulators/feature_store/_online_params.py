@@ -144,7 +144,14 @@ class OnlineParams(LabParams):
         help="Simulated: share of a shard's replies that take ten times as long.",
     )
     requests: int = param(
-        300, title="Measured reads", unit="reads", ge=50, le=5_000, scale="log", group="measure", help="At most; measuring ends after 4 s."
+        300,
+        title="Measured reads",
+        unit="reads",
+        ge=50,
+        le=5_000,
+        scale="log",
+        group="measure",
+        help="At most; measuring ends after 2.5 s.",
     )
 
     @property

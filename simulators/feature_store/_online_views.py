@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from simulators.engines.features.fan_out import Waits, slow_share
 from simulators.engines.features.freshness import Sla
-from simulators.feature_store._online_counts import Counts, entity_bytes, network_of, write_amplification
+from simulators.feature_store._online_counts import Counts, entity_bytes, network_of, replies, write_amplification
 from simulators.feature_store._online_measure import LADDER, Measured
 from simulators.feature_store._online_world import Design, World
 from simulators.figures import Axis, Series, bar_figure, line_figure
@@ -60,18 +60,18 @@ def _hits(counts: Counts) -> Metric:
 
 
 def _age_metrics(world: World, counts: Counts) -> Iterator[Metric]:
-    for key, words, streaming, target in (
-        ("batch", "batch features", False, BATCH_SLA_S),
-        ("stream", "streaming features", True, STREAM_SLA_S),
+    for key, words, unit, seconds, target in (
+        ("batch", "batch features", "h", 3_600.0, BATCH_SLA_S),
+        ("stream", "streaming features", "s", 1.0, STREAM_SLA_S),
     ):
-        ages = ages_of(world, counts, streaming=streaming)
+        ages = ages_of(world, counts, streaming=key == "stream") / seconds
         for name, quantile in (("p50", 0.5), ("p99", 0.99)):
             label = f"Age of {words}, {'median' if name == 'p50' else '99th percentile'}"
             if not len(ages):
-                yield Metric(f"{key}_age_{name}_s", label, None, "s", "down", note="None was served.")
+                yield Metric(f"{key}_age_{name}_{unit}", label, None, unit, "down", note="None was served.")
                 continue
-            bound = {"limit": target, "limit_label": "promised"} if name == "p99" else {}
-            yield Metric(f"{key}_age_{name}_s", label, float(np.quantile(ages, quantile)), "s", "down", **bound)  # type: ignore[arg-type]
+            bound = {"limit": target / seconds, "limit_label": "promised"} if name == "p99" else {}
+            yield Metric(f"{key}_age_{name}_{unit}", label, float(np.quantile(ages, quantile)), unit, "down", **bound)  # type: ignore[arg-type]
 
 
 def ages_of(world: World, counts: Counts, *, streaming: bool) -> NDArray[np.float64]:
@@ -79,12 +79,12 @@ def ages_of(world: World, counts: Counts, *, streaming: bool) -> NDArray[np.floa
     return np.concatenate(parts) if parts else np.empty(0)
 
 
-def network_metrics(world: World, wait: Waits) -> list[Metric]:
-    network, p = network_of(world), world.params
-    asked = network.shards_asked(1 if p.access == "serial" else p.entities)
+def network_metrics(world: World, counts: Counts, wait: Waits) -> list[Metric]:
+    answers = replies(world, counts)
+    expected = slow_share(network_of(world).slow_share, answers)
     p50, p99, hedged = (float(np.quantile(values, q)) for values, q in ((wait.time_ms, 0.5), (wait.time_ms, 0.99), (wait.hedged_ms, 0.99)))
     return [
-        Metric("network_p50_ms", "Network, median (simulated)", p50, "ms", "down", limit=p.rtt, limit_label="one round trip"),
+        Metric("network_p50_ms", "Network, median (simulated)", p50, "ms", "down", limit=world.params.rtt, limit_label="one round trip"),
         Metric("network_p99_ms", "Network, 99th percentile (simulated)", p99, "ms", "down"),
         Metric("hedged_p99_ms", "The same with hedged reads (simulated)", hedged, "ms", "down"),
         Metric(
@@ -93,7 +93,7 @@ def network_metrics(world: World, wait: Waits) -> list[Metric]:
             float(wait.slow.mean()),
             "share",
             "down",
-            note=f"{asked:.1f} shards answer in each round.",
+            note=f"{answers:.4g} replies: 1-(1-p)^k is {expected:.0%}.",
         ),
     ]
 
@@ -134,7 +134,7 @@ def ladder_figure(world: World, found: Measured) -> Figure:
     ]
     slowest, fastest = (pick(found.ladder, key=lambda design: found.ladder[design].ms(0.5)) for pick in (max, min))
     ratio = found.ladder[slowest].ms(0.5) / found.ladder[fastest].ms(0.5)
-    title = f'{ratio:.0f} times between "{name_of(slowest).lower()}" and "{name_of(fastest).lower()}"'
+    title = f"{name_of(fastest)}: {ratio:.0f} times faster than {name_of(slowest).lower()}"
     summary = "; ".join(f"{name}: {bars[name]:.3f} ms" for name in order)
     scale = Axis("Fetch, median of measured reads", "ms", type="log")
     return bar_figure("designs", title, summary, series, Axis("Design"), scale, stacked=True, horizontal=True)
@@ -159,13 +159,16 @@ def parts_figure(world: World, wait: Waits, found: Measured) -> Figure:
     here = {name: ms for name, ms in parts.items() if not name.startswith("Network")}
     most = max(here, key=here.__getitem__)
     share = here[most] / max(sum(here.values()), 1e-9)
+    order = list(reversed(parts))
     series = [
-        Series("Simulated", list(parts), [ms if "simulated" in name else None for name, ms in parts.items()], colour=5),
-        Series("Measured", list(parts), [None if "simulated" in name else ms for name, ms in parts.items()], colour=0),
+        Series(label, order, [parts[name] or None if ("simulated" in name) is apart else None for name in order], colour=colour, text=texts)
+        for label, apart, colour in (("Simulated", True, 5), ("Measured", False, 0))
+        for texts in [[f"{parts[name]:.2g} ms" if ("simulated" in name) is apart and parts[name] else "" for name in order]]
     ]
     title = f"Of the time on this machine {share:.0%} is {most.lower()}, {here['Server'] / max(sum(here.values()), 1e-9):.0%} the server"
     summary = "; ".join(f"{name}: {ms:.3f} ms" for name, ms in parts.items())
-    return bar_figure("parts", title, summary, series, Axis("Part of a request"), Axis("Time, median", "ms"), stacked=True)
+    scale = Axis("Time, median", "ms", type="log")
+    return bar_figure("parts", title, summary, series, Axis("Part of a request"), scale, stacked=True, horizontal=True)
 
 
 def age_figure(world: World, counts: Counts) -> Figure:
@@ -188,16 +191,15 @@ def age_figure(world: World, counts: Counts) -> Figure:
     return figure
 
 
-def network_figure(world: World, wait: Waits) -> Figure:
+def network_figure(world: World, counts: Counts, wait: Waits) -> Figure:
     """Share of requests that wait longer than a time."""
-    network, p = network_of(world), world.params
-    replies = 1.0 if p.access == "serial" else network.shards_asked(p.entities)
-    expected = slow_share(network.slow_share, replies)
+    network = network_of(world)
+    expected = slow_share(network.slow_share, replies(world, counts))
     curves = (("as asked", wait.time_ms, 0), ("late replies hedged", wait.hedged_ms, 2))
     series = [Series(name, np.quantile(ms, 1 - _TAIL).tolist(), _TAIL.tolist(), mode="lines", colour=c) for name, ms, c in curves]
     if expected:
         span = [float(min(wait.time_ms.min(), wait.hedged_ms.min())), float(wait.time_ms.max())]
-        series.append(Series("share with a slow reply in one round, 1-(1-p)^k", span, [expected] * 2, mode="lines", truth=True))
+        series.append(Series("with a slow reply, 1-(1-p)^k", span, [expected] * 2, mode="lines", truth=True))
     title = f"Simulated network: {wait.slow.mean():.0%} of requests wait for a slow reply, {network.slow_share:.1%} of replies are slow"
     p99, hedged = (float(np.quantile(ms, 0.99)) for ms in (wait.time_ms, wait.hedged_ms))
     summary = f"p50 {np.median(wait.time_ms):.2f} ms, p99 {p99:.2f} ms, hedged {hedged:.2f} ms"

@@ -24,7 +24,10 @@ mode: batch
 owner: ads
 sla: 26 h
 features:
-  spend_3d: {op: sum, column: amount, window: 3 d}"""
+  spend_3d:
+    op: sum
+    column: amount
+    window: 3 d"""
 
 AGAIN = """\
 name: ads.click_counts
@@ -34,7 +37,10 @@ timestamp: event_timestamp
 mode: streaming
 owner: ads
 features:
-  n_clicks: {op: count, window: 168 h, where: "is_bot=0"}"""
+  n_clicks:
+    op: count
+    window: 168 h
+    where: is_bot=0"""
 
 
 class RegistryParams(LabParams):
@@ -93,7 +99,7 @@ class RegistryParams(LabParams):
         title="Definition to register",
         group="definition",
         max_items=2_000,
-        lines=12,
+        lines=14,
         help="One feature view in YAML: name, entity, source, timestamp, owner and features are required. Durations in s, min, h or d.",
     )
     reason: str = param(

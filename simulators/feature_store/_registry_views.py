@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from simulators.feature_store._registry_plan import Blast, Clean, Found, Verdict, detect, precision, recall, same
 from simulators.feature_store._registry_world import GONE_TEAM, TEAMS, World
-from simulators.figures import PALETTE, TRUTH, Axis, Series, bar_figure, line_figure, with_line
+from simulators.figures import PALETTE, TRUTH, Axis, Series, bar_figure, line_figure
 from simulators.lab import Figure, Metric, Table
 
 THRESHOLDS = (0.8, 0.84, 0.88, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.9925, 0.995, 0.9975, 0.999, 1.0)
@@ -84,6 +85,7 @@ def threshold_figure(world: World, threshold: float) -> Figure:
         Series("recall of values", THRESHOLDS, complete, colour=1),
         Series("recall of fingerprints, precision 100%", ends, [prints, prints], mode="lines", truth=True),
     ]
+    series.append(Series("chosen", [threshold, threshold], [0, 1], mode="lines", colour=2))
     chosen = detect(world, "values", threshold)
     share = precision(world, chosen)
     what = (
@@ -92,11 +94,9 @@ def threshold_figure(world: World, threshold: float) -> Figure:
         else f"{recall(world, chosen):.0%} of the copies are found, {share:.0%} of the pairs are right"
     )
     summary = "; ".join(f"{one:g}: precision {p or 0:.0%}, recall {r:.0%}" for one, p, r in zip(THRESHOLDS, right, complete, strict=True))
-    shares = Axis("Share", percent=True, range=(0, 1.08))
-    figure = line_figure(
-        "thresholds", f"At {threshold:g}, {what}", summary, series, Axis("Rank correlation from", "Spearman's rho"), shares
-    )
-    return with_line(figure, label="chosen", x=threshold)
+    shares = Axis("Share", percent=True, range=(0, 1.05))
+    axis = Axis("Rank correlation from", "Spearman's rho")
+    return line_figure("thresholds", f"At {threshold:g}, {what}", summary, series, axis, shares)
 
 
 def cost_figure(world: World, clean: Clean) -> Figure:
@@ -113,86 +113,96 @@ def cost_figure(world: World, clean: Clean) -> Figure:
 
 
 def lineage_figure(world: World, source: str, reach: Blast) -> Figure:
-    """Source, views and models as three columns; what the change reaches in colour, the rest grey."""
+    """Source, its views, and the teams whose models read them; what the change reaches in colour, the rest grey."""
     registry = world.registry
     made = registry.impact(source)
-    columns = [[source], [node for node in made if node in registry.views], [node for node in made if node in world.moves_after_days]]
-    hit = {source, *reach.views, *reach.models} if reach.node != source or reach.broken else set()
-    edges = list(_edges(world, *columns))
-    places = {node: (x, _height(at, len(column))) for x, column in enumerate(columns) for at, node in enumerate(column)}
+    views, models = [node for node in made if node in registry.views], [node for node in made if node in world.moves_after_days]
+    teams = sorted({registry.team_of(model) for model in models})
+    places = {source: (0.0, 0.5)} | _column(1.0, views) | _column(2.0, teams)
+    struck = {source, *reach.views} if reach.node != source or reach.broken else set()
+    hit = struck | ({registry.team_of(model) for model in reach.models} if struck else set())
+    lost = {registry.team_of(model) for model in (*reach.broken, *reach.changed)}
+    edges = [(source, view) for view in views] + [(view, team) for view in views for team in teams if _reads(world, team, view)]
     plot = {
         "data": [
-            *(_lines(name, [e for e in edges if _reached(e, hit) is on], places, ink) for name, on, ink in _LINES),
-            *(_nodes(name, [n for n in places if _state(n, hit, reach) == name], places, ink) for name, ink in _INKS.items()),
+            *(
+                _lines([edge for edge in edges if (set(edge) <= hit) is on], places, ink)
+                for on, ink in ((False, TRUTH), (True, PALETTE[4]))
+            ),
+            *(_nodes(name, [n for n in places if _state(n, hit, lost) == name], places, _labels(world, reach), ink) for name, ink in _INKS),
         ],
-        "layout": _lineage_layout(columns),
+        "layout": _lineage_layout(len(views), len(models)),
     }
     what = f"{reach.node} reaches {len(reach.views)} views and {len(reach.models)} models"
-    lost = f", {len(reach.broken)} of them break" if reach.broken else f", {len(reach.changed)} read other values" if reach.changed else ""
-    summary = f"Views: {', '.join(reach.views)}. Models: {', '.join(reach.models)}."
-    return Figure("lineage", what + lost, plot, summary)
+    price = f", {len(reach.broken)} of them break" if reach.broken else f", {len(reach.changed)} read other values" if reach.changed else ""
+    return Figure("lineage", what + price, plot, f"Views: {', '.join(reach.views)}. Models: {', '.join(reach.models)}.")
 
 
-_LINES = (("feeds", False, TRUTH), ("reached", True, PALETTE[4]))
-_INKS = {"not reached": TRUTH, "reached": PALETTE[4], "broken or changed": PALETTE[1]}
+_INKS = (("not reached", TRUTH), ("reached", PALETTE[4]), ("with models that break or change", PALETTE[1]))
+_LABELS_END = 1.62  # lines leave a view right of its name
 
 
-def _state(node: str, hit: set[str], reach: Blast) -> str:
-    if node in reach.broken or node in reach.changed:
-        return "broken or changed"
-    return "reached" if node in hit else "not reached"
+def _column(x: float, nodes: Sequence[str]) -> dict[str, tuple[float, float]]:
+    return {node: (x, 1 - (at + 0.5) / len(nodes)) for at, node in enumerate(nodes)}
 
 
-def _reached(edge: tuple[str, str], hit: set[str]) -> bool:
-    return edge[0] in hit and edge[1] in hit
+def _reads(world: World, team: str, view: str) -> bool:
+    features = [f"{view}:{feature.name}" for feature in world.registry.views[view].features]
+    return any(world.registry.team_of(model) == team for feature in features for model in world.registry.reads(feature))
 
 
-def _edges(world: World, sources: Sequence[str], views: Sequence[str], models: Sequence[str]) -> Iterator[tuple[str, str]]:
-    yield from ((sources[0], view) for view in views)
-    for view in views:
-        features = [f"{view}:{feature.name}" for feature in world.registry.views[view].features]
-        readers = {model for feature in features for model in world.registry.reads(feature)}
-        yield from ((view, model) for model in models if model in readers)
+def _state(node: str, hit: set[str], lost: set[str]) -> str:
+    if node in lost:
+        return _INKS[2][0]
+    return _INKS[1][0] if node in hit else _INKS[0][0]
 
 
-def _height(at: int, count: int) -> float:
-    return 1 - (at + 0.5) / count
+def _labels(world: World, reach: Blast) -> dict[str, str]:
+    """Of a team how many of the models that are reached break or read something else."""
+    labels = {}
+    for team in TEAMS:
+        models = [model for model in reach.models if world.registry.team_of(model) == team]
+        lost = [model for model in models if model in reach.broken or model in reach.changed]
+        labels[team] = f"{team}: {len(lost)} of {len(models)} models" if lost else f"{team}: {len(models)} models"
+    return labels
 
 
-def _lines(name: str, edges: list[tuple[str, str]], places: dict[str, tuple[int, float]], ink: str) -> dict[str, object]:
-    xs = [x for one, other in edges for x in (places[one][0], places[other][0], None)]
+def _lines(edges: list[tuple[str, str]], places: dict[str, tuple[float, float]], ink: str) -> dict[str, Any]:
+    xs = [x for one, other in edges for x in (_LABELS_END if places[one][0] == 1 else places[one][0], places[other][0], None)]
     ys = [y for one, other in edges for y in (places[one][1], places[other][1], None)]
     line = {"color": ink, "width": 1}
-    return {
-        "type": "scatter", "name": name, "mode": "lines", "x": xs, "y": ys, "line": line, "opacity": 0.45, "hoverinfo": "skip",
-        "showlegend": False,
-    }  # fmt: skip
+    return {"type": "scatter", "mode": "lines", "x": xs, "y": ys, "line": line, "opacity": 0.6, "hoverinfo": "skip", "showlegend": False}
 
 
-def _nodes(name: str, nodes: list[str], places: dict[str, tuple[int, float]], ink: str) -> dict[str, object]:
+def _nodes(name: str, nodes: list[str], places: dict[str, tuple[float, float]], labels: Mapping[str, str], ink: str) -> dict[str, Any]:
     return {
         "type": "scatter",
         "name": name,
         "mode": "markers+text",
         "x": [places[node][0] for node in nodes],
         "y": [places[node][1] for node in nodes],
-        "text": nodes,
-        "textposition": ["middle left" if places[node][0] == 0 else "middle right" for node in nodes],
+        "text": [labels.get(node, node.removesuffix(" v1")) for node in nodes],
+        "textposition": ["top center" if places[node][0] == 0 else "middle right" for node in nodes],
         "textfont": {"size": 10},
         "hovertemplate": "%{text}<extra></extra>",
-        "marker": {"color": ink, "size": 9},
+        "marker": {"color": ink, "size": 8},
         "cliponaxis": False,
     }
 
 
-def _lineage_layout(columns: Sequence[Sequence[str]]) -> dict[str, object]:
+def _lineage_layout(views: int, models: int) -> dict[str, Any]:
     bare = {"showgrid": False, "zeroline": False}
-    ticks = {"tickvals": [0, 1, 2], "ticktext": ["Source", f"{len(columns[1])} views", f"{len(columns[2])} models"]}
+    ticks = {"tickvals": [0, 1, 2], "ticktext": ["source", f"{views} views", f"teams of {models} models"]}
     return {
-        "xaxis": {"title": {"text": "Made from what stands to the left (stage)"}, "type": "linear", "range": [-0.75, 2.6], **bare, **ticks},
+        "xaxis": {
+            "title": {"text": "Each made from what stands to its left (stage)"},
+            "type": "linear",
+            "range": [-0.4, 2.75],
+            **bare,
+            **ticks,
+        },
         "yaxis": {"title": {"text": "By name (rank)"}, "type": "linear", "range": [0, 1], "showticklabels": False, **bare},
         "showlegend": True,
-        "height": max(420, 17 * max(map(len, columns)) + 90),
     }
 
 

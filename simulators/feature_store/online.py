@@ -112,11 +112,11 @@ class Known(NamedTuple):
 
     @property
     def metrics(self) -> list[Metric]:
-        return [*views.counted_metrics(self.world, self.counts), *views.network_metrics(self.world, self.wait)]
+        return [*views.counted_metrics(self.world, self.counts), *views.network_metrics(self.world, self.counts, self.wait)]
 
     @property
     def figures(self) -> list[Figure]:
-        return [views.age_figure(self.world, self.counts), views.network_figure(self.world, self.wait)]
+        return [views.age_figure(self.world, self.counts), views.network_figure(self.world, self.counts, self.wait)]
 
     def picture(self, found: Measured) -> Frame:
         """The chosen design, before the others are measured."""

@@ -65,13 +65,12 @@ def medians(result: Result) -> dict[str, float]:
 
 
 def test_layouts_are_the_stated_ratios_apart(server: redis.Redis) -> None:
-    """Ratios of medians taken turn by turn; the best of three runs, for a busy machine blurs each of them."""
-    serial, _, pipeline, row, _, blob = (name_of(design) for design in LADDER)
+    """Medians taken turn by turn, of each design the best of three runs: what else a busy machine does only adds to them."""
     runs = [run(server, seed, layout="blob", **PIPELINED) for seed in SEEDS]
-    times = [medians(result) for result in runs]
-    assert np.median([ms[serial] / ms[pipeline] for ms in times]) >= 2.5
-    assert np.median([ms[pipeline] / ms[row] for ms in times]) >= 1.8, "2 on a quiet machine"
-    assert np.median([ms[row] / ms[blob] for ms in times]) >= 3
+    serial, _, pipeline, row, _, blob = (min(medians(result)[name_of(design)] for result in runs) for design in LADDER)
+    assert serial >= 2.5 * pipeline
+    assert pipeline >= 1.7 * row, "2 on a quiet machine"
+    assert row >= 3 * blob
     assert all({"layouts", "pipelining", "feast", "write_amplification"} <= set(effects(result)) for result in runs)
 
 
@@ -154,15 +153,15 @@ def test_a_cache_saves_the_commands_of_what_it_holds(seed: int) -> None:
 def test_batch_age_is_uniform_over_a_run_and_a_period(seed: int) -> None:
     for hours in (24.0, 6.0):
         result = run(seed=seed, batch_hours=hours, **PIPELINED)
-        assert value(result, "batch_age_p50_s") / 3_600 == pytest.approx(1 + hours / 2, abs=0.05 * hours)
-        assert value(result, "batch_age_p99_s") / 3_600 == pytest.approx(1 + 0.99 * hours, abs=0.02 * hours)
+        assert value(result, "batch_age_p50_h") == pytest.approx(1 + hours / 2, abs=0.05 * hours)
+        assert value(result, "batch_age_p99_h") == pytest.approx(1 + 0.99 * hours, abs=0.02 * hours)
     assert "batch_age" in effects(result)
 
 
 def test_a_stopped_stream_is_seen_by_age_alone() -> None:
     design = {"layout": "split_blob", **PIPELINED}
     runs, stopped = run(**design), run(stall=21_600, **design)
-    same = ("round_trips", "commands", "payload_bytes", "null_share", "batch_age_p50_s")
+    same = ("round_trips", "commands", "payload_bytes", "null_share", "batch_age_p50_h")
     assert [value(runs, key) for key in same] == [value(stopped, key) for key in same]
     assert value(stopped, "stream_age_p50_s") > 21_600 > 1_000 * value(runs, "stream_age_p50_s")
     statuses = [{row[0]: row[-1] for row in result.tables[1].rows} for result in (runs, stopped)]
@@ -187,7 +186,7 @@ def test_twenty_shards_make_a_fifth_of_the_requests_slow(seed: int) -> None:
     assert value(wide, "slow_share") == pytest.approx(0.182, abs=0.025)
     assert value(narrow, "slow_share") == pytest.approx(0.01, abs=0.006)
     assert value(wide, "hedged_p99_ms") < 0.5 * value(wide, "network_p99_ms")
-    assert "18% of the rounds" in effects(wide)["fan_out"]
+    assert "make 18% of requests slow" in effects(wide)["fan_out"]
 
 
 def test_the_network_counts_round_trips() -> None:
@@ -254,7 +253,9 @@ def failed(challenge: Challenge, design: Any, client: redis.Redis, seed: int, un
 def test_the_challenge_separates_designs(server: redis.Redis) -> None:
     challenge = LAB.challenges[0]
     declared = next(a.reference_value for a in challenge.assertions if a.reference_value)
-    unit = declared / np.median([value(run(server, seed, **challenge.world | dict(challenge.reference) | QUICK), "p50_ms") for seed in SEEDS])
+    unit = declared / np.median(
+        [value(run(server, seed, **challenge.world | dict(challenge.reference) | QUICK), "p50_ms") for seed in SEEDS]
+    )
     for seed in SEEDS:
         assert failed(challenge, challenge.reference, server, seed, unit) == {}
         assert failed(challenge, challenge.alternative, server, seed, unit) == {}

@@ -162,10 +162,12 @@ def test_the_lineage_holds_every_node_it_counts() -> None:
     result = run(detector="fingerprint", change="rename_source", source="logins")
     figure = next(figure for figure in result.figures if figure.key == "lineage")
     nodes = {name for trace in figure.plot["data"] if trace["mode"] == "markers+text" for name in trace["text"]}
-    models = {row[0] for row in rows(result, "reach")}
-    assert models <= nodes and len(models) == value(result, "blast_radius") and "events.logins" in nodes
-    broken = next(trace for trace in figure.plot["data"] if trace["name"] == "broken or changed")
-    assert len(broken["text"]) == value(result, "models_broken")
+    assert "events.logins" in nodes and len({row[0] for row in rows(result, "reach")}) == value(result, "blast_radius")
+    counts = [label.split(": ")[1].split(" ") for label in nodes if ": " in label]
+    assert sum(int(words[0]) for words in counts if "of" in words) == value(result, "models_broken")
+    assert sum(int(words[2] if "of" in words else words[0]) for words in counts) == value(result, "blast_radius")
+    views = {view for row in rows(result, "reach") for view in row[1].split(" and ")[0].split(", ")}
+    assert views and {view.removesuffix(" v1") for view in views} <= nodes
 
 
 # --- a definition ------------------------------------------------------------------------------------------------------

@@ -150,6 +150,11 @@ class Registry:
         """Reads a day of the feature, {model: reads}."""
         return dict(self._features[self._feature_name(feature)].reads)
 
+    def team_of(self, model: str) -> str:
+        if model not in self._models:
+            raise InvalidInput(f"There is no model '{model}' in the registry.", field="model")
+        return self._models[model]
+
     def cost_of(self, feature: str) -> float:
         """USD a month of the feature; 0 once it is removed."""
         found = self._features[self._feature_name(feature)]
