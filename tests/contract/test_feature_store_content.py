@@ -203,3 +203,23 @@ def test_the_table_of_layouts_counts_what_the_lab_counts() -> None:
         assert found["commands"] == float(commands)
         assert found["write_amplification"] == float(written)
         assert found["entity_bytes"] == float(memory.removesuffix(" B"))
+
+
+@pytest.mark.slow
+def test_the_table_of_faults_is_what_the_lab_measures() -> None:
+    rows = rows_of("evaluation", "Another|Clock|20 % missing|The same, served|Cents|Stream stalled")
+    faults = ("wrong_key", "timezone", "missing_zero", "missing_null", "unit", "stalled")
+    assert len(rows) == len(faults)
+    index: list[float] = []
+    for fault, (_, lost, drift, differ) in zip(faults, rows, strict=True):
+        found, _ = ran("parity", fault=fault)
+        index.append(found["psi"] or 0)
+        assert found["auc_loss"] == pytest.approx(float(lost), abs=0.012)
+        assert found["psi"] == pytest.approx(float(drift), rel=0.1, abs=0.002)
+        assert found["rows_differ"] == pytest.approx(0 if differ == "none" else numbers(differ)[0], abs=1.5)
+    assert [drift > 0.2 for drift in index] == [False] * 4 + [True] * 2, "the alarm sleeps through the four that cost most"
+
+
+def test_the_stalled_stream_shifts_predictions_as_the_text_says() -> None:
+    found, _ = ran("parity", fault="stalled")
+    assert abs(found["prediction"] or 0) == pytest.approx(12, abs=4)
