@@ -13,8 +13,9 @@ import redis
 
 from simulators.assets import CachedAssets
 from simulators.driver import drive, run_lab
-from simulators.feature_store._online_measure import LADDER
+from simulators.feature_store._online_measure import LADDER, Measured, Times, measure
 from simulators.feature_store._online_views import name_of
+from simulators.feature_store._online_world import Design, Shelf, make_world
 from simulators.feature_store.online import NOT_ANSWERING
 from simulators.lab import Challenge, Context, Frame, KeySpace, Result
 from simulators.params import InvalidParams, parse_params
@@ -56,6 +57,17 @@ def effects(result: Result) -> dict[str, str]:
     return {insight.effect: insight.text for insight in result.insights}
 
 
+def ladder(client: Any, seed: int) -> dict[Design, Times]:
+    world = make_world(parse_params(LAB, PIPELINED), Context(seed=seed, assets=CachedAssets(None)))  # type: ignore[arg-type]
+    steps = measure(world, Shelf(world, KeySpace(client, f"run{next(_RUNS)}:")), real=True, picture=lambda _: Frame())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as stop:
+            found: Measured = stop.value
+            return found.ladder
+
+
 def medians(result: Result) -> dict[str, float]:
     rows = next(table.rows for table in result.tables if table.key == "designs")
     return {str(row[0]): float(row[1] or 0) for row in rows}
@@ -65,13 +77,20 @@ def medians(result: Result) -> dict[str, float]:
 
 
 def test_layouts_are_the_stated_ratios_apart(server: redis.Redis) -> None:
-    """Medians taken turn by turn, of each design the best of three runs: what else a busy machine does only adds to them."""
-    runs = [run(server, seed, layout="blob", **PIPELINED) for seed in SEEDS]
-    serial, _, pipeline, row, _, blob = (min(medians(result)[name_of(design)] for result in runs) for design in LADDER)
-    assert serial >= 2.5 * pipeline
-    assert pipeline >= 1.7 * row, "2 on a quiet machine"
-    assert row >= 3 * blob
-    assert all({"layouts", "pipelining", "feast", "write_amplification"} <= set(effects(result)) for result in runs)
+    """The quickest tenth of reads taken turn by turn, the best of three worlds: what else a busy machine does only adds to them."""
+    best = [np.inf] * len(LADDER)
+    for seed in SEEDS:
+        quick = [float(np.quantile(times.read_s, 0.1)) for times in ladder(server, seed).values()]
+        best = [min(pair) for pair in zip(best, quick, strict=True)]
+    serial, _, pipeline, row, _, blob = best
+    assert serial >= 2.5 * pipeline and pipeline >= 1.8 * row and row >= 3 * blob, best
+
+
+def test_a_run_tells_the_ratios_it_measured(server: redis.Redis) -> None:
+    result = run(server, layout="blob", **PIPELINED)
+    assert {"layouts", "pipelining", "feast", "write_amplification"} <= set(effects(result))
+    slow, fast = medians(result)[name_of(LADDER[0])], medians(result)[name_of(LADDER[-1])]
+    assert f"{slow / fast:.0f} times less for the same numbers" in effects(result)["layouts"]
 
 
 def test_a_measured_read_is_slower_than_one_without_a_server_and_mostly_the_clients(server: redis.Redis) -> None:
