@@ -110,7 +110,7 @@ def _finish(sim: Sim, r: int, i: int, now: float) -> None:
     sim.requests[i].finished_s = now
     sim.world[0].finished += 1
     if sim.world[0].cache_decode == 1:
-        store(sim, r, i, sim.requests[i].total, now)
+        store(sim, r, i, sim.requests[i].kept, now)
     if sim.world[0].policy != STATIC:
         release(sim, r, i)
 

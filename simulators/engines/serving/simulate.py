@@ -33,17 +33,20 @@ def simulate(
     spec: Mapping[str, Any] | None = None,
     log_iterations: bool = False,
     seed: int = 0,
+    prefill_only: bool = False,
 ) -> SimResult:
     """Serves the whole trace and returns what happened to every request. The same arguments give the same result to the last bit.
 
     cost: a CostModel. num_blocks: KV blocks of each replica; what fits beside the weights unless given. router: a name, or a mapping
     with `kind` and more (`options.Router`). prefix_cache, pools, spec: mappings (`options.PrefixCache`, `Pools`, `Speculation`).
     `pools` goes with policy `disaggregated` and says how many replicas there are. `spec` draws accepted tokens from `seed`.
+    prefill_only: a request finishes with its first token, as on the prefill side of a disaggregated fleet whose decode side is not
+    simulated; a cache with `decode` then gets the blocks of the answer at that time.
 
     Raises InvalidInput for an option out of range, a request that can never be served (its row, its tokens, the limit), and an iteration
     outside measured cost tables (axis, limit, iteration).
     """
-    options = (num_blocks, replicas, router, prefix_cache, pools, spec, log_iterations, seed)
+    options = (num_blocks, replicas, router, prefix_cache, pools, spec, log_iterations, seed, prefill_only)
     steps = _steps(make_plan(trace, cost, scheduler, *options))
     while True:
         try:
@@ -52,10 +55,14 @@ def simulate(
             return stop.value  # type: ignore[no-any-return]
 
 
-def simulate_steps(trace: Trace, cost: Any, scheduler: SchedulerConfig, **options: Any) -> SimSteps:
-    """`simulate` for whoever has to stay interruptible: yields the share of requests finished every ten milliseconds or so."""
+def simulate_steps(
+    trace: Trace, cost: Any, scheduler: SchedulerConfig, *, iterations_a_step: int = ITERATIONS_A_STEP, **options: Any
+) -> SimSteps:
+    """`simulate` for whoever has to stay interruptible: yields the share of requests finished after so many iterations, by default every
+    ten milliseconds or so; with long prompts and caches an iteration takes longer."""
     defaults = {"num_blocks": None, "replicas": 1, "router": "round_robin", "prefix_cache": None, "pools": None, "spec": None}
-    return _steps(make_plan(trace, cost, scheduler, **{**defaults, "log_iterations": False, "seed": 0, **options}))
+    plan = make_plan(trace, cost, scheduler, **{**defaults, "log_iterations": False, "seed": 0, **options})
+    return _steps(plan, iterations_a_step)
 
 
 def make_plan(
@@ -70,6 +77,7 @@ def make_plan(
     spec: Mapping[str, Any] | None,
     log_iterations: bool,
     seed: int,
+    prefill_only: bool = False,
 ) -> Plan:
     at_least("replicas", replicas, 1)
     pool = None if pools is None else from_mapping(Pools, "pools", pools)
@@ -90,17 +98,18 @@ def make_plan(
         spec=None if spec is None else from_mapping(Speculation, "spec", spec),
         log_iterations=log_iterations,
         seed=seed,
+        prefill_only=prefill_only,
     )
 
 
-def _steps(plan: Plan) -> SimSteps:
+def _steps(plan: Plan, iterations_a_step: int = ITERATIONS_A_STEP) -> SimSteps:
     from simulators.engines.serving.kernel_loop import run  # here, because they load the compiler
     from simulators.engines.serving.kernel_pointers import cost_table, sim_table
 
     sim = build_world(plan)
     costs, decode_costs = cost_table(plan.tables), cost_table(plan.decode_cost.tables)
     while True:
-        status = run(sim_table(sim), costs, decode_costs, ITERATIONS_A_STEP)
+        status = run(sim_table(sim), costs, decode_costs, iterations_a_step)
         if status == DONE:
             return _result(plan, sim)
         if status == LOG_FULL:

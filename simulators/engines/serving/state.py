@@ -63,6 +63,7 @@ REQUEST = np.dtype(
         ("right", "i8"),
         # What orders and routers look at.
         ("first_prompt", "i8"),  # prompt tokens as given
+        ("kept", "i8"),  # tokens whose blocks a cache that keeps answers has at the end
         ("tenant", "i8"),
         ("rank", "f8"),  # minus its priority: smaller goes first
         ("ttft_slo_s", "f8"),

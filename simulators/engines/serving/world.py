@@ -48,6 +48,7 @@ class Plan:
     spec: Speculation | None
     log_iterations: bool
     seed: int
+    prefill_only: bool = False
 
     @property
     def tables(self) -> CostTables:
@@ -128,7 +129,8 @@ def _requests(plan: Plan) -> Any:
     requests = np.zeros(len(trace), REQUEST)
     requests["arrival_s"] = trace.arrival_s
     requests["prompt"] = requests["first_prompt"] = trace.prompt_tokens
-    requests["total"] = trace.prompt_tokens + trace.output_tokens
+    requests["kept"] = trace.prompt_tokens + trace.output_tokens
+    requests["total"] = trace.prompt_tokens + (1 if plan.prefill_only else trace.output_tokens)
     for name in ("scheduled_s", "first_token_s", "finished_s", "last_token_s", "evicted_s"):
         requests[name] = np.nan
     requests["tenant"] = 0 if trace.tenant is None else trace.tenant

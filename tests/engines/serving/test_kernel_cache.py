@@ -154,6 +154,18 @@ def test_answers_can_be_kept_too() -> None:
     assert (found(decode=False), found(decode=True)) == (2 * BLOCK, 4 * BLOCK)
 
 
+def test_prefill_only_ends_with_the_prompt_and_keeps_the_answer() -> None:
+    ids = np.concatenate([np.arange(4), np.arange(5)])
+    trace = Trace([0.0, 100.0], [2 * BLOCK, 5 * BLOCK], [2 * BLOCK, 9], hash_ids=ids, hash_ptr=[0, 4, 9], block_tokens=BLOCK)
+
+    def run(decode: bool) -> SimResult:
+        cache = {"blocks": 10, "decode": decode}
+        return simulate(trace, constant_cost(0.1), ONE_AT_A_TIME, num_blocks=100, prefix_cache=cache, prefill_only=True)
+
+    assert (int(run(False).cached_tokens[1]), int(run(True).cached_tokens[1])) == (2 * BLOCK, 4 * BLOCK)
+    assert np.array_equal(run(True).finished_s, run(True).first_token_s) and run(True).iterations == 2
+
+
 def chat_fleet(router: dict[str, Any], seed: int) -> SimResult:
     """Eight prefill workers, one prompt at a time, on chats that all share their first block."""
     trace = synth_trace("multi_turn", 3000, 9.0, seed)
