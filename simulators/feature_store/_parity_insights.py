@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from simulators.feature_store._parity_live import LATE_NOTE
 from simulators.feature_store._parity_monitors import BASE_SHARE, DAY_MIN, PSI_ALARM, samples_needed
 from simulators.feature_store._parity_params import FAULT_NAMES, FAULTS, MONITOR_NAMES
-from simulators.feature_store._parity_views import Found
+from simulators.feature_store._parity_views import Found, recomputed_share
 from simulators.lab import Insight
 
 HARM = 0.002
@@ -110,11 +110,11 @@ def _freshness(found: Found) -> Iterator[Insight]:
 
 
 def _cost(found: Found) -> Iterator[Insight]:
-    if found.recomputed_share > 0:
-        rows = found.recomputed_share * found.params.requests
+    share = recomputed_share(found.params)
+    if share > 0:
         alarms = f"{found.false_alarms:.2g}" if found.false_alarms >= 0.01 else "fewer than 0.01"
         yield Insight(
-            f"Recomputing costs {rows:,.0f} rows a check, {found.recomputed_share:.2%} of the requests, and the monitors ring "
+            f"Recomputing costs {share * found.params.requests:,.0f} rows a check, {share:.2%} of the requests, and the monitors ring "
             f"{alarms} times a day for nothing.",
             "capacity",
             "cost",

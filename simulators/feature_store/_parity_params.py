@@ -44,7 +44,7 @@ class ParityParams(LabParams):
         help="Share of requests that the fault hits.",
     )
     monitor: tuple[Monitor, ...] = param(
-        ("psi",), title="Monitors", group="monitor", help="What watches. The quickest of them counts.", labels=MONITOR_NAMES, max_items=4
+        ("psi",), title="Monitors", group="monitor", help="What watches. The quickest of them counts.", labels=MONITOR_NAMES
     )
     recompute: Literal["as_known_at", "event_time"] = param(
         "as_known_at",

@@ -15,6 +15,7 @@ from simulators.lab import Figure, Metric, Table
 
 PSI_FLOOR, MIN_FLOOR = 1e-4, 1.0
 NEVER = "not within a day"
+BELOW: tuple[Fault, ...] = ("stalled", "window")  # labels that would stand on their neighbour's
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,17 @@ class Found:
     def false_alarms(self) -> float:
         return sum(self.watches[monitor].false_alarms(self.params.interval) for monitor in self.params.monitor)
 
-    @property
-    def recomputed_share(self) -> float:
-        """Rows recomputed or replayed, over all requests."""
-        parity = self.params.sample / 100 if "parity" in self.params.monitor else 0.0
-        golden = self.params.golden_n / self.params.requests if "golden" in self.params.monitor else 0.0
-        return parity + golden
+
+def recomputed_share(params: ParityParams) -> float:
+    """Rows recomputed or replayed, over all requests."""
+    parity = params.sample / 100 if "parity" in params.monitor else 0.0
+    golden = params.golden_n / params.requests if "golden" in params.monitor else 0.0
+    return parity + golden
+
+
+def known_at_once(params: ParityParams) -> list[Metric]:
+    """What needs no requests."""
+    return [Metric("recomputed", "Requests recomputed or replayed", 100 * recomputed_share(params), "%", "down")]
 
 
 def damage_metrics(damage: Damage, healthy: Damage) -> list[Metric]:
@@ -84,7 +90,7 @@ def metrics(found: Found) -> list[Metric]:
         Metric("slowest_min", "From any fault to an alarm, slowest", slowest[0], "min", "down", note=note),
         Metric("missed", "Faults never seen", len(found.missed), "faults", "down"),
         Metric("false_alarms", "False alarms", found.false_alarms, "a day", "down"),
-        Metric("recomputed", "Requests recomputed or replayed", 100 * found.recomputed_share, "%", "down"),
+        *known_at_once(params),
         Metric(
             "live_differ", "Rows that differ in the live stream, since the fault", 100 * float(np.mean(found.live.mismatch[BEFORE:])), "%"
         ),
@@ -116,13 +122,14 @@ def harm_figure(found: Found) -> Figure:
     title = f"{FAULT_NAMES[worst]} costs {-found.damages[worst].loss.value:.3f} AUC at PSI {found.damages[worst].worst_psi:.4f}"
     if worst != loudest:
         title += f"; the loudest, {FAULT_NAMES[loudest].lower()}, costs {-found.damages[loudest].loss.value:.3f}"
+    most = max(0.01, *(-found.damages[fault].loss.value for fault in FAULTS))
     figure = line_figure(
         "harm",
         title,
         "; ".join(_point(found, fault) for fault in FAULTS),
         series,
         Axis("Largest shift of a feature", "PSI", "log"),
-        Axis("AUC lost", "AUC"),
+        Axis("AUC lost", "AUC", range=(-0.1 * most, 1.2 * most)),
     )
     for fault in FAULTS:
         figure.plot["layout"].setdefault("annotations", []).append(
@@ -131,7 +138,7 @@ def harm_figure(found: Found) -> Figure:
                 "y": -found.damages[fault].loss.value,
                 "text": FAULT_NAMES[fault],
                 "showarrow": False,
-                "yshift": 13,
+                "yshift": -13 if fault in BELOW else 13,
                 "xanchor": "left" if found.damages[fault].worst_psi < 0.01 else "right",
             }
         )
@@ -186,7 +193,9 @@ def age_figure(found: Found) -> Figure:
     kept = "within the promise of" if last.status == "ok" else "against a promise of"
     title = f"At the last check the stream's features are up to {last.p99 or 0:,.0f} s old, {kept} {sla:,.0f} s"
     text = f"99th percentile of the age from {min(a.p99 or 0 for a in ages):.1f} to {max(a.p99 or 0 for a in ages):,.1f} s"
-    figure = line_figure("age", title, text, series, Axis("Since the fault began", "min"), Axis("Age", "s", "log"))
+    known = [value for _, _, values in curves for value in values if value]
+    room = Axis("Age", "s", "log", range=(0.7 * min(known), 2 * max(*known, sla)))
+    figure = line_figure("age", title, text, series, Axis("Since the fault began", "min"), room)
     return with_line(with_line(figure, label="promised", y=sla), label="fault", x=0.0)
 
 

@@ -172,7 +172,7 @@ def attack_figure(attack: Attack, mode: Mode) -> Figure:
 def age_figure(attack: Attack, mode: Mode) -> Figure:
     series = [Series("Age of the served window's end", attack.seconds.tolist(), attack.age_s.tolist(), mode="lines", colour=COLOURS[mode])]
     oldest = float(np.nanmax(attack.age_s))
-    title = f"What was served was computed up to {duration(oldest)} before" if oldest else "What was served ends at the request"
+    title = f"What was served ended up to {duration(oldest)} before the request"
     text = f"Age from {np.nanmin(attack.age_s):.0f} to {oldest:.0f} s while the attack ran"
     return line_figure("age", title, text, series, Axis("Since the attack began", "s"), Axis("Age", "s"))
 
@@ -205,7 +205,8 @@ def figures(found: Found) -> Iterator[Figure]:
     yield error_figure(found)
     if found.attack:
         yield attack_figure(found.attack, found.params.mode)
-        yield age_figure(found.attack, found.params.mode)
+        if found.attack.age_s.max() > 0:
+            yield age_figure(found.attack, found.params.mode)
     yield state_figure(found)
     if found.sketches:
         yield sketch_figure(found.sketches)

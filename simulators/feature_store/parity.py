@@ -13,7 +13,7 @@ from simulators.feature_store._parity_monitors import damages, watches
 from simulators.feature_store._parity_params import ParityParams
 from simulators.feature_store._parity_views import Found
 from simulators.feature_store._parity_world import world
-from simulators.lab import Context, Frame, Lab, Preset, Progress, Result, Steps
+from simulators.lab import Context, Frame, Lab, Preset, Result, Steps
 
 
 class ParityLab(Lab):
@@ -98,7 +98,7 @@ class ParityLab(Lab):
 
     def run(self, params: ParityParams, ctx: Context) -> Steps:
         _pit_model.load("boosting")  # a worker has done so when it started
-        yield Progress(0, 1, "drawing requests")
+        yield Frame(views.known_at_once(params))
         drawn = yield from world(ctx)
         measured = yield from damages(ctx, drawn, params)
         yield Frame(views.damage_metrics(measured[params.fault], measured["none"]))
