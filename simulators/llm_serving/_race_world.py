@@ -24,7 +24,8 @@ LONG_TOKENS = 8_000  # a prompt above it is a long one
 LONG_OUTPUT = 500
 BURST_S = 60.0
 BLOCK = 16
-SHIPPED_CHUNK, SHIPPED_BUDGET, LEAN_BUDGET = 512, 2_048, 320
+SHIPPED_SEQS, SHIPPED_CHUNK, SHIPPED_BUDGET, SHIPPED_LEN = 256, 512, 2_048, 8_192
+LEAN_BUDGET = 320
 WHOLE_PROMPTS = 4_096  # prompt tokens of a batch under vLLM v0, unless a prompt is longer
 
 
@@ -155,6 +156,8 @@ def own_setup(world: World) -> Setup:
     scheduler = scheduler_of(
         p.policy,
         world,
+        max_seqs=p.max_seqs,
+        max_len=p.max_len,
         order=p.order if p.policy in ("vllm_v1", "disaggregated") else "fcfs",
         token_budget=p.token_budget,
         chunk_size=p.token_budget,
@@ -171,12 +174,11 @@ def scheduler_of(policy: str, world: World, **settings: Any) -> SchedulerConfig:
     weights = tenant_weights(p, trace) if settings.get("order") == "vtc" else ()
     return SchedulerConfig(
         policy,
-        max_seqs=p.max_seqs,
         max_batch_tokens=max(WHOLE_PROMPTS, int(trace.prompt_tokens.max())),
-        max_len=max(p.max_len, total),
+        max_len=max(settings.pop("max_len", SHIPPED_LEN), total),
         preempt=p.preempt,
         tenant_weights=weights,
-        **{"token_budget": max(SHIPPED_BUDGET, p.max_seqs), "chunk_size": SHIPPED_CHUNK, **settings},
+        **{"max_seqs": SHIPPED_SEQS, "token_budget": SHIPPED_BUDGET, "chunk_size": SHIPPED_CHUNK, **settings},
     )
 
 
@@ -205,9 +207,8 @@ def shipped(world: World) -> dict[str, Setup]:
 def cures(world: World) -> dict[str, Setup]:
     """The two designs that let short prompts past a long one."""
     replicas, decode = replicas_of(world.params), max(1, replicas_of(world.params) // 4)
-    budget = max(LEAN_BUDGET, world.params.max_seqs)
-    lean = scheduler_of("vllm_v1", world, order="srpt", token_budget=budget)
-    found = {"srpt": Setup(f"vLLM v1, SRPT, budget {budget}", lean, {"replicas": replicas})}
+    lean = scheduler_of("vllm_v1", world, order="srpt", token_budget=LEAN_BUDGET)
+    found = {"srpt": Setup(f"vLLM v1, SRPT, budget {LEAN_BUDGET}", lean, {"replicas": replicas})}
     if replicas - decode >= 2:
         label = f"Disaggregated, 1 of {replicas - decode}P for long prompts"
         found["kept"] = Setup(label, scheduler_of("disaggregated", world), split(world, replicas - decode, decode, 1))

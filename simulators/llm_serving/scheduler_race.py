@@ -13,7 +13,7 @@ from simulators.llm_serving._race_insights import insights, side_insight
 from simulators.llm_serving._race_measure import Report
 from simulators.llm_serving._race_params import RaceParams
 from simulators.llm_serving._race_sides import Sides, curves, own_side, scene_of, sides
-from simulators.llm_serving._race_world import WHOLE_PROMPTS, World, cost_of, own_setup, served, world_of
+from simulators.llm_serving._race_world import WHOLE_PROMPTS, cost_of, own_setup, served, world_of
 from simulators.llm_serving._trace_data import SPEC
 
 EIGHT_B = {"model": "Llama-3.1-8B", "tp": "1", "replicas": 1, "long_share": 0.0}
@@ -111,12 +111,12 @@ class SchedulerRace(Lab):
         metrics, figures = shown.metrics(report), list(own_figures(report))
         yield Frame(metrics, figures)
         scene = scene_of(world, ctx)
-        found = yield from ctx.asset_steps(f"{world.key}/{scene_key(world)}/sides", lambda: sides(scene), disk=False)
+        found = yield from ctx.asset_steps(f"{world.key}/{params.rate}/sides", lambda: sides(scene), disk=False)
         mine = yield from own_side(scene)
         beside = [*found.found.values(), mine]
         suffered = shown.suffered_figure(beside, int(scene.trace.prompt_tokens.max()))
         yield Frame(figures=[suffered])
-        curve = yield from ctx.asset_steps(f"{world.key}/{clock_key(world)}/curves", lambda: curves(world), disk=False)
+        curve = yield from ctx.asset_steps(f"{world.key}/curves", lambda: curves(world), disk=False)
         capacity = [shown.capacity_figure(curve, report)] if curve else []
         return Result(
             metrics=metrics,
@@ -125,16 +125,6 @@ class SchedulerRace(Lab):
             insights=[*side_insight(found.found), *insights(report)],
             notes=list(notes(report, found)),
         )
-
-
-def scene_key(world: World) -> str:
-    p = world.params
-    return f"{clock_key(world)}/{p.rate}/{p.max_seqs}/{p.max_len}"
-
-
-def clock_key(world: World) -> str:
-    """What of the scheduler the contestants share with the page."""
-    return f"{world.params.max_seqs}/{world.params.max_len}"
 
 
 def own_figures(report: Report) -> Iterator[Figure]:
@@ -162,4 +152,4 @@ def notes(report: Report, found: Sides) -> Iterator[str]:
     yield from world.trace.notes
     yield from found.refused
     if world.own:
-        yield "Side by side: the first 1,500 requests of your trace. Capacity: its first 1,200, at other rates."
+        yield "Side by side: the first 1,500 requests of your trace. Capacity: its first 900, at other rates."
