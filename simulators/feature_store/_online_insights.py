@@ -104,7 +104,7 @@ def _fan_out(world: World, counts: Counts, wait: Waits) -> Iterator[Insight]:
         return
     p99, hedged = (float(np.quantile(ms, 0.99)) for ms in (wait.time_ms, wait.hedged_ms))
     yield Insight(
-        f"A request waits for {answers:.4g} replies in {_rounds(counts)}, so {network.slow_share:.1%} of slow replies make "
+        f"A request waits for {answers:,.1f} replies in {_rounds(counts)}, so {network.slow_share:.1%} of slow replies make "
         f"{slow_share(network.slow_share, answers):.0%} of requests slow, {wait.slow.mean():.0%} in the simulation; a second copy asked "
         f"after {network.hedge_after_ms:.2f} ms brings its p99 from {p99:.1f} to {hedged:.1f} ms.",
         "evaluation",

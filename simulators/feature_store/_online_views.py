@@ -93,7 +93,7 @@ def network_metrics(world: World, counts: Counts, wait: Waits) -> list[Metric]:
             float(wait.slow.mean()),
             "share",
             "down",
-            note=f"{answers:.4g} replies: 1-(1-p)^k is {expected:.0%}.",
+            note=f"{answers:,.1f} replies: 1-(1-p)^k is {expected:.0%}.",
         ),
     ]
 
@@ -163,12 +163,16 @@ def parts_figure(world: World, wait: Waits, found: Measured) -> Figure:
     series = [
         Series(label, order, [parts[name] or None if ("simulated" in name) is apart else None for name in order], colour=colour, text=texts)
         for label, apart, colour in (("Simulated", True, 5), ("Measured", False, 0))
-        for texts in [[f"{parts[name]:.2g} ms" if ("simulated" in name) is apart and parts[name] else "" for name in order]]
+        for texts in [[_ms(parts[name]) if ("simulated" in name) is apart and parts[name] else "" for name in order]]
     ]
     title = f"Of the time on this machine {share:.0%} is {most.lower()}, {here['Server'] / max(sum(here.values()), 1e-9):.0%} the server"
     summary = "; ".join(f"{name}: {ms:.3f} ms" for name, ms in parts.items())
     scale = Axis("Time, median", "ms", type="log")
     return bar_figure("parts", title, summary, series, Axis("Part of a request"), scale, stacked=True, horizontal=True)
+
+
+def _ms(value: float) -> str:
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.2g} ms"
 
 
 def age_figure(world: World, counts: Counts) -> Figure:

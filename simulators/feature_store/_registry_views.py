@@ -118,9 +118,8 @@ def lineage_figure(world: World, source: str, reach: Blast) -> Figure:
     made = registry.impact(source)
     views, models = [node for node in made if node in registry.views], [node for node in made if node in world.moves_after_days]
     teams = sorted({registry.team_of(model) for model in models})
-    places = {source: (0.0, 0.5)} | _column(1.0, views) | _column(2.0, teams)
-    struck = {source, *reach.views} if reach.node != source or reach.broken else set()
-    hit = struck | ({registry.team_of(model) for model in reach.models} if struck else set())
+    places = {source: (0.0, 0.5)} | _column(_VIEWS_AT, views) | _column(_TEAMS_AT, teams)
+    hit = {source, *reach.views} | {registry.team_of(model) for model in reach.models}
     lost = {registry.team_of(model) for model in (*reach.broken, *reach.changed)}
     edges = [(source, view) for view in views] + [(view, team) for view in views for team in teams if _reads(world, team, view)]
     plot = {
@@ -139,7 +138,7 @@ def lineage_figure(world: World, source: str, reach: Blast) -> Figure:
 
 
 _INKS = (("not reached", TRUTH), ("reached", PALETTE[4]), ("with models that break or change", PALETTE[1]))
-_LABELS_END = 1.62  # lines leave a view right of its name
+_VIEWS_AT, _LABELS_END, _TEAMS_AT = 0.7, 1.6, 2.0  # lines leave a view right of its name
 
 
 def _column(x: float, nodes: Sequence[str]) -> dict[str, tuple[float, float]]:
@@ -168,7 +167,7 @@ def _labels(world: World, reach: Blast) -> dict[str, str]:
 
 
 def _lines(edges: list[tuple[str, str]], places: dict[str, tuple[float, float]], ink: str) -> dict[str, Any]:
-    xs = [x for one, other in edges for x in (_LABELS_END if places[one][0] == 1 else places[one][0], places[other][0], None)]
+    xs = [x for one, other in edges for x in (_LABELS_END if places[one][0] == _VIEWS_AT else places[one][0], places[other][0], None)]
     ys = [y for one, other in edges for y in (places[one][1], places[other][1], None)]
     line = {"color": ink, "width": 1}
     return {"type": "scatter", "mode": "lines", "x": xs, "y": ys, "line": line, "opacity": 0.6, "hoverinfo": "skip", "showlegend": False}
@@ -192,12 +191,12 @@ def _nodes(name: str, nodes: list[str], places: dict[str, tuple[float, float]], 
 
 def _lineage_layout(views: int, models: int) -> dict[str, Any]:
     bare = {"showgrid": False, "zeroline": False}
-    ticks = {"tickvals": [0, 1, 2], "ticktext": ["source", f"{views} views", f"teams of {models} models"]}
+    ticks = {"tickvals": [0, _VIEWS_AT, _TEAMS_AT], "ticktext": ["source", f"{views} views", f"teams of {models} models"]}
     return {
         "xaxis": {
             "title": {"text": "Each made from what stands to its left (stage)"},
             "type": "linear",
-            "range": [-0.4, 2.75],
+            "range": [-0.45, 2.8],
             **bare,
             **ticks,
         },

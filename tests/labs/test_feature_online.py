@@ -98,7 +98,7 @@ def test_a_measured_read_is_slower_than_one_without_a_server_and_mostly_the_clie
     whole = value(result, "p50_ms")
     assert whole > 3 * value(result, "floor_ms")
     parts = next(figure for figure in result.figures if figure.key == "parts").plot["data"][1]
-    ms = {name: height or 0.0 for name, height in zip(parts["x"], parts["y"], strict=True)}
+    ms = {name: height or 0.0 for name, height in zip(parts["y"], parts["x"], strict=True)}
     assert sum(ms.values()) == pytest.approx(whole, rel=0.02)
     assert 0 < ms["Server"] < 0.2 * whole, "the server works for a small part of the time"
 
