@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from simulators.engines.features import tiles
 from simulators.engines.features.freshness import batch_age_s
 from simulators.engines.features.parity import compare, psi
 from simulators.engines.features.windows import bounds
-from simulators.lab import Context, Result
+from simulators.lab import Context
 from simulators.registry import get_lab
 
 
@@ -142,9 +143,15 @@ def test_a_wrong_key_differs_everywhere_and_drifts_nowhere(seed: int) -> None:
 # --- figures that labs measure -----------------------------------------------------------------------------------------
 
 
-def ran(lab: str, **values: object) -> tuple[dict[str, float | None], Result]:
-    result = run_lab(get_lab("feature_store", lab), values, Context(seed=2, assets=CachedAssets(None)))
-    return {metric.key: metric.value for metric in result.metrics}, result
+@cache
+def assets() -> CachedAssets:
+    """One for all runs: the designs of a table share their world."""
+    return CachedAssets(None)
+
+
+def ran(lab: str, **values: object) -> dict[str, float | None]:
+    result = run_lab(get_lab("feature_store", lab), values, Context(seed=2, assets=assets()))
+    return {metric.key: metric.value for metric in result.metrics}
 
 
 def rows_of(phase: str, start: str) -> list[list[str]]:
@@ -165,7 +172,7 @@ def test_the_table_of_joins_is_what_the_lab_measures() -> None:
     joins = ("latest", "event_in_window", "event_time", "as_known_at")
     assert len(rows) == len(joins)
     for join, (_, offline, online, leaked) in zip(joins, rows, strict=True):
-        found, _ = ran("point_in_time", join=join)
+        found = ran("point_in_time", join=join)
         assert found["offline_auc"] == pytest.approx(float(offline), abs=0.012)
         assert found["online_auc"] == pytest.approx(float(online), abs=0.012)
         share = (found["leaked_rows"] or 0) / (found["rows_out"] or 1)
@@ -174,8 +181,8 @@ def test_the_table_of_joins_is_what_the_lab_measures() -> None:
 
 @pytest.mark.slow
 def test_a_backfill_opens_the_gap_the_text_says() -> None:
-    event, _ = ran("point_in_time", join="event_time", late_share=80.0)
-    known, _ = ran("point_in_time", join="as_known_at", late_share=80.0)
+    event = ran("point_in_time", join="event_time", late_share=80.0)
+    known = ran("point_in_time", join="as_known_at", late_share=80.0)
     assert event["offline_auc"] == pytest.approx(0.736, abs=0.01) and event["online_auc"] == pytest.approx(0.729, abs=0.01)
     assert 0.003 < (event["gap"] or 0) < 0.012 and known["gap"] == 0
 
@@ -185,13 +192,13 @@ def test_the_table_of_windows_is_what_the_lab_measures() -> None:
     modes = {"Sawtooth": "sawtooth", "Hopping": "hopping", "Snapshot": "snapshot"}
     assert len(rows) == len(modes)
     for name, _, errors, _ in rows:
-        found, _ = ran("windows", mode=modes[name], hops=[60, 300, 3600], late_share=0, duplicates=0)
+        found = ran("windows", mode=modes[name], hops=[60, 300, 3600], late_share=0, duplicates=0)
         for seconds, error in zip((300, 3600, 604_800), numbers(errors), strict=True):
             assert found[f"error@{seconds}s"] == pytest.approx(error, rel=0.12, abs=0.06), f"{name} over {seconds} s"
         if name != "Snapshot":
             sign = 1 if name == "Sawtooth" else 0
             assert found["bias@300s"] == pytest.approx(sign * (found["error@300s"] or 0), abs=0.5)
-    assert 40 < (ran("windows", hops=[60, 300, 3600], late_share=0, duplicates=0)[0]["differ@604800s"] or 0) < 50
+    assert 40 < (ran("windows", hops=[60, 300, 3600], late_share=0, duplicates=0)["differ@604800s"] or 0) < 50
 
 
 def test_the_table_of_layouts_counts_what_the_lab_counts() -> None:
@@ -199,7 +206,7 @@ def test_the_table_of_layouts_counts_what_the_lab_counts() -> None:
     designs = [("view_hash", "serial"), *((layout, "one_pipeline") for layout in ("view_hash", "row_hash", "split_blob", "blob"))]
     assert len(rows) == len(designs)
     for (layout, access), (_, commands, _, written, memory) in zip(designs, rows, strict=True):
-        found, _ = ran("online", layout=layout, access=access, requests=50)
+        found = ran("online", layout=layout, access=access, requests=50)
         assert found["commands"] == float(commands)
         assert found["write_amplification"] == float(written)
         assert found["entity_bytes"] == float(memory.removesuffix(" B"))
@@ -212,7 +219,7 @@ def test_the_table_of_faults_is_what_the_lab_measures() -> None:
     assert len(rows) == len(faults)
     index: list[float] = []
     for fault, (_, lost, drift, differ) in zip(faults, rows, strict=True):
-        found, _ = ran("parity", fault=fault)
+        found = ran("parity", fault=fault)
         index.append(found["psi"] or 0)
         assert found["auc_loss"] == pytest.approx(float(lost), abs=0.012)
         assert found["psi"] == pytest.approx(float(drift), rel=0.1, abs=0.002)
@@ -221,5 +228,5 @@ def test_the_table_of_faults_is_what_the_lab_measures() -> None:
 
 
 def test_the_stalled_stream_shifts_predictions_as_the_text_says() -> None:
-    found, _ = ran("parity", fault="stalled")
+    found = ran("parity", fault="stalled")
     assert abs(found["prediction"] or 0) == pytest.approx(12, abs=4)
