@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from simulators.lab import Insight
-from simulators.llm_serving._real_runs import PLAIN, SEQUENTIAL, STATIC, UNCACHED, Report
-from simulators.llm_serving._real_views import mean_batch
+from simulators.llm_serving._real_runs import PLAIN, SEQUENTIAL, STATIC, UNCACHED, Report, mean_batch
 
 
 def insights(report: Report) -> Iterator[Insight]:
@@ -72,7 +71,7 @@ def _speculation(report: Report) -> Iterator[Insight]:
     run, p = report.chosen.run, report.params
     if PLAIN not in report.measured:
         return
-    counts, gain, batch = run.counts, report.speedup(PLAIN), mean_batch(report.measured[PLAIN])
+    counts, gain, batch = run.counts, report.speedup(PLAIN), mean_batch(report.measured[PLAIN].run)
     if not counts.tested:
         yield Insight("The table never knew how to go on, so nothing was guessed.", "deep_dive", "speculation")
         return

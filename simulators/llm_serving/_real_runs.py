@@ -24,6 +24,7 @@ SEQUENTIAL_REQUESTS = 12  # enough to know the speed of one at a time; all of th
 SILENT_S = 0.02
 BUSY_DRIFT = 0.10
 TYPICAL_KV = 100
+DRAFT_BATCHES, DRAFT_BLOCKS = (1, 4, 16), 6  # blocks a sequence of that measurement needs
 
 CHOSEN, STATIC, SEQUENTIAL, PLAIN, UNCACHED = "this design", "static", "sequential", "without speculation", "without prefix cache"
 
@@ -43,13 +44,12 @@ class Plan:
     @property
     def engine_options(self) -> dict[str, Any]:
         p = self.params
-        kind = "draft" if self.spec == "weak_draft" else self.spec
         return {
             "mode": self.mode,
             "max_seqs": self.slots,
             "token_budget": p.token_budget,
             "prefix_cache": self.cache,
-            "spec": {"kind": kind, "k": p.k},
+            "spec": {"kind": engine_kind(self.spec), "k": p.k},
             "temperature": p.temperature,
             "max_len": p.worst_case_tokens,
         }
@@ -98,7 +98,7 @@ class Report:
     cost: CostModel
     drift: float
     parity: Parity
-    draft_cost: float
+    draft_costs: dict[int, float]
     measured: dict[str, Measured]
 
     @property
@@ -115,7 +115,7 @@ class Report:
     def formula_speedup(self, batch: int) -> float:
         """Tokens a second with speculation over without, from calibrated iterations and the acceptance seen."""
         alpha = acceptance_rate(self.chosen.run, self.params.k)
-        return self.cost.spec_speedup(batch, TYPICAL_KV, alpha, self.params.k, self.draft_cost)
+        return self.cost.spec_speedup(batch, TYPICAL_KV, alpha, self.params.k, draft_share(self.draft_costs, batch))
 
 
 def make_requests(params: RealParams, ctx: Context) -> list[Request]:
@@ -152,12 +152,13 @@ def measure(engine: PagedEngine, params: RealParams, ctx: Context, before: CostM
         found[plan.name] = (plan, (yield from _served(engine, plan)))
     after = yield from calibrated(engine, "measuring this machine again")
     cost = mean_of(before, after)
-    share = draft_cost(engine, cost, found[CHOSEN][0].slots, TYPICAL_KV) if params.spec in {"draft", "weak_draft"} else 0.0
+    costs = yield from _draft_costs(engine, cost, params)
+    share = draft_share(costs, mean_batch(found[PLAIN][1])) if costs else 0.0
     measured = {}
     for name, (plan, run) in found.items():
         measured[name] = Measured(plan, run, foresee(plan, run, cost, share))
         yield Progress(len(measured), len(found), "simulating the same runs")
-    return Report(params, cost, drift(before, after), parity(found), share, measured)
+    return Report(params, cost, drift(before, after), parity(found), costs, measured)
 
 
 def calibrated(engine: PagedEngine, label: str) -> Working[CostModel]:
@@ -167,6 +168,29 @@ def calibrated(engine: PagedEngine, label: str) -> Working[CostModel]:
             yield Progress(next(steps), 1, label)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+
+
+def _draft_costs(engine: PagedEngine, cost: CostModel, params: RealParams) -> Working[dict[int, float]]:
+    """Cost of a guessed token alone and among others; empty without speculation."""
+    found: dict[int, float] = {}
+    for batch in DRAFT_BATCHES if params.spec != "none" else ():
+        if batch * DRAFT_BLOCKS <= params.num_blocks:
+            found[batch] = draft_cost(engine, cost, engine_kind(params.spec), params.k, batch)
+            yield Progress(len(found), len(DRAFT_BATCHES), "measuring guesses")
+    return found
+
+
+def draft_share(costs: dict[int, float], batch: int) -> float:
+    return float(np.interp(batch, list(costs), list(costs.values())))
+
+
+def engine_kind(spec: str) -> str:
+    return "draft" if spec == "weak_draft" else spec
+
+
+def mean_batch(run: ServeResult) -> int:
+    """Sequences in an iteration, weighted by time."""
+    return max(1, round(sum(record.sequences * record.duration_s for record in run.log) / run.busy_s))
 
 
 def _served(engine: PagedEngine, plan: Plan) -> Working[ServeResult]:

@@ -12,7 +12,7 @@ from simulators.engines.serving.tiny.calibrate import DECODE_KV
 from simulators.engines.serving.tiny.language import to_text
 from simulators.figures import Axis, Series, bar_figure, line_figure
 from simulators.lab import Figure, Metric, Table
-from simulators.llm_serving._real_runs import PLAIN, SEQUENTIAL, STATIC, TYPICAL_KV, UNCACHED, Measured, Report
+from simulators.llm_serving._real_runs import PLAIN, SEQUENTIAL, STATIC, TYPICAL_KV, UNCACHED, Measured, Report, mean_batch
 
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
 SHOWN_ANSWERS = 4
@@ -88,15 +88,9 @@ def _speculation(report: Report) -> Iterator[Metric]:
     )
     yield Metric("tokens_per_decode", "Tokens of a decode step", run.tokens_per_decode, "tokens", "up", measured=timed)
     yield Metric("spec_speedup", "Speed-up by speculation, measured", report.speedup(PLAIN), "x", "up", measured=True)
-    batch = mean_batch(report.measured[PLAIN])
+    batch = mean_batch(report.measured[PLAIN].run)
     formula = report.formula_speedup(batch)
     yield Metric("spec_formula", f"Speed-up by formula at {batch} sequences", formula, "x", "up", measured=True)
-
-
-def mean_batch(one: Measured) -> int:
-    """Sequences in an iteration, weighted by time."""
-    log = one.run.log
-    return max(1, round(sum(record.sequences * record.duration_s for record in log) / one.run.busy_s))
 
 
 def _foreseen(report: Report) -> Iterator[Metric]:
@@ -216,7 +210,7 @@ def scatter_figure(report: Report) -> Figure:
 
 def speculation_figure(report: Report) -> Figure:
     formula = [report.formula_speedup(n) for n in BATCHES]
-    batch = mean_batch(report.measured[PLAIN])
+    batch = mean_batch(report.measured[PLAIN].run)
     series = [
         Series("formula with calibrated iterations", BATCHES, formula, mode="lines+markers"),
         Series("measured in this run", [batch], [report.speedup(PLAIN)], mode="markers", colour=1),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulators.engines.serving.tiny.engine import PagedEngine
-    from simulators.engines.serving.tiny.language import language, to_text, to_tokens
+    from simulators.engines.serving.tiny.language import to_text, to_tokens
     from simulators.engines.serving.tiny.model import TinyLM
     from simulators.engines.serving.tiny.result import Parity, Request, ServeResult, compare_tokens
 
@@ -22,12 +22,11 @@ _HOME = {
     "Request": "result",
     "ServeResult": "result",
     "compare_tokens": "result",
-    "language": "language",
     "to_text": "language",
     "to_tokens": "language",
 }
 
-__all__ = ["Parity", "PagedEngine", "Request", "ServeResult", "TinyLM", "compare_tokens", "language", "to_text", "to_tokens"]
+__all__ = ["Parity", "PagedEngine", "Request", "ServeResult", "TinyLM", "compare_tokens", "to_text", "to_tokens"]
 
 
 def __getattr__(name: str) -> Any:

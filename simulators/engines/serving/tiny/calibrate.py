@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simulators.engines.serving.cost import CostModel
-from simulators.engines.serving.cost_table import PROFILE, make_tables
+from simulators.engines.serving.cost_table import PROFILE, make_tables, step_load, step_seconds
 from simulators.engines.serving.tiny.language import language
 from simulators.engines.serving.tiny.model import TinyLM
 from simulators.engines.serving.tiny.paged import PagedAttention, PagedKV, Span
@@ -37,6 +37,7 @@ CHUNKS, CHUNK_KV = (1, 16, 64, 128), (0, 256)
 LENGTH_SIGMA = 0.6
 REPEATS = 5
 STEPS = 11  # real iterations a batch size
+DRAFT_PROMPT, DRAFT_STEPS = 24, 6
 # What the mean end-to-end time of a run was off by, on the machine this was written on (tests/labs/test_real_engine.py asserts it).
 BAND = (-0.15, 0.15)
 
@@ -130,12 +131,23 @@ def step_s(engine: PagedEngine, sequences: int) -> float:
     return float(np.median([record.duration_s for record in log if not record.prefill_tokens]))
 
 
-def draft_cost(engine: PagedEngine, cost: CostModel, sequences: int, kv: int) -> float:
-    """Time of one drafted token for each of `sequences`, in plain iterations of the target; 0 without a draft model."""
-    if engine.draft is None:
-        return 0.0
-    draft_s = dense_s(engine.draft, sequences) + attention_s(engine.draft, engine.block_size, 1, spread(kv, sequences))
-    return draft_s / cost.step_s([kv] * sequences, [])
+def draft_cost(engine: PagedEngine, cost: CostModel, kind: str, k: int, sequences: int) -> float:
+    """What `simulate` calls so: time of one guessed token for each of `sequences`, in plain iterations of the target.
+
+    From real iterations with `k` guesses each: what they take beyond the verification that `cost` knows. Scheduling, tables and the
+    choice among guesses are in it, so it is not nothing for an n-gram table.
+    """
+    text = language().sample(DRAFT_PROMPT, np.random.default_rng(1))
+    requests = [Request(text, 1 + DRAFT_STEPS * (k + 1))] * sequences
+    budget = max(DRAFT_PROMPT, k + 1) * sequences
+    log = engine.serve(requests, max_seqs=sequences, token_budget=budget, prefix_cache=False, spec={"kind": kind, "k": k}).log
+    full = [record for record in log if not record.prefill_tokens and record.tokens == sequences * (k + 1)]
+    if not full:
+        return 0.0  # a table that never knows how to go on costs nothing
+    kv = round(float(np.median([record.decode_kv for record in full])) / sequences)
+    plain = step_load([kv] * sequences, [])
+    plain_s, verify_s = (step_seconds(cost.tables, load) for load in (plain, plain._replace(tokens=sequences * (k + 1))))
+    return max(0.0, float(np.median([record.duration_s for record in full])) - verify_s) / (k * plain_s)
 
 
 def _median_s(work: Callable[[], object], repeats: int = REPEATS) -> float:
