@@ -27,24 +27,24 @@ def _harm(found: Found) -> Iterator[Insight]:
             "healthy",
         )
         return
-    quiet = damage.worst_psi < PSI_ALARM
+    quiet = damage.harm.worst_psi < PSI_ALARM
     seen = "the distributions do not show it" if quiet else "the distributions shout"
     yield Insight(
-        f"{FAULT_NAMES[fault]} costs {-damage.loss.value:.3f} AUC and moves the mean prediction by {damage.prediction:+.1%}; {seen} "
-        f"(PSI {damage.worst_psi:.2g}, alarm at {PSI_ALARM:g}).",
+        f"{FAULT_NAMES[fault]} costs {-damage.harm.loss.value:.3f} AUC and moves the mean prediction by "
+        f"{damage.harm.prediction:+.1%}; {seen} (PSI {damage.harm.worst_psi:.2g}, alarm at {PSI_ALARM:g}).",
         "evaluation",
         "quiet_harm" if quiet else "loud",
     )
 
 
 def _orders(found: Found) -> Iterator[Insight]:
-    worst = max(FAULTS, key=lambda fault: -found.damages[fault].loss.value)
-    loudest = max(FAULTS, key=lambda fault: found.damages[fault].worst_psi)
+    worst = max(FAULTS, key=lambda fault: -found.damages[fault].harm.loss.value)
+    loudest = max(FAULTS, key=lambda fault: found.damages[fault].harm.worst_psi)
     if worst != loudest:
         a, b = found.damages[worst], found.damages[loudest]
         yield Insight(
-            f"Drift ranks faults in the wrong order: {FAULT_NAMES[loudest].lower()} has PSI {b.worst_psi:.2g} and costs "
-            f"{-b.loss.value:.3f} AUC, {FAULT_NAMES[worst].lower()} has {a.worst_psi:.2g} and costs {-a.loss.value:.3f}.",
+            f"Drift ranks faults in the wrong order: {FAULT_NAMES[loudest].lower()} has PSI {b.harm.worst_psi:.2g} and costs "
+            f"{-b.harm.loss.value:.3f} AUC, {FAULT_NAMES[worst].lower()} has {a.harm.worst_psi:.2g} and costs {-a.harm.loss.value:.3f}.",
             "evaluation",
             "orders",
         )

@@ -14,7 +14,7 @@ from simulators.engines.features.freshness import Sla
 from simulators.engines.features.parity import ParityReport, compare, psi, psi_of_shares, quantile_shares
 from simulators.feature_store._parity_params import FAULTS, Fault, Monitor, ParityParams
 from simulators.feature_store._parity_world import FEATURES, Flags, Floats, N, World
-from simulators.feature_store._pit_scores import Estimate, area, calibration, difference, placements
+from simulators.feature_store._pit_scores import Estimate, Placements, area, calibration, difference, placements
 from simulators.lab import Context, Progress, Working
 
 DAY_MIN = 1_440
@@ -25,21 +25,28 @@ QUANTILE = 0.99
 
 
 @dataclass(frozen=True)
-class Damage:
-    """One fault at the chosen share of requests. Rows that differ are those of which any feature does."""
+class Harm:
+    """What one fault does to the model and to the distributions, at the chosen share of requests."""
 
-    fault: Fault
     auc: Estimate
     loss: Estimate  # of AUC against the healthy system, paired
     calibration: float
     prediction: float  # mean prediction against the healthy one, minus 1
-    report: ParityReport
-    rows_differ: float
     psi: Floats  # (4,)
 
     @property
     def worst_psi(self) -> float:
         return float(self.psi.max())
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One fault: its harm, and what comparing rows says. Rows that differ are those of which any feature does."""
+
+    fault: Fault
+    harm: Harm
+    report: ParityReport
+    rows_differ: float
 
 
 @dataclass(frozen=True)
@@ -77,28 +84,35 @@ def mixed(world: World, fault: Fault, affected: Flags) -> Floats:
 def damages(ctx: Context, world: World, params: ParityParams) -> Working[dict[Fault, Damage]]:
     """Every fault of the catalogue, and none."""
     found: dict[Fault, Damage] = {}
-    prefix = f"parity/damage/{ctx.seed}/{params.affected}/{params.rtol}/{params.recompute}"
-    affected = hit(ctx, params)
+    affected, share = hit(ctx, params), f"{ctx.seed}/{params.affected}"
+    healthy = ctx.asset(f"parity/healthy/{ctx.seed}", partial(placements, world.clicked, world.score[_SOUND]), disk=False)
+    yield Progress(0, len(FAULTS) + 1, "measuring faults")
     for name in (_SOUND, *FAULTS):
-        found[name] = ctx.asset(f"{prefix}/{name}", partial(_damage, world, name, affected, params), disk=False)
+        harm = ctx.asset(f"parity/harm/{share}/{name}", partial(_harm, world, name, affected, healthy), disk=False)
+        yield Progress(len(found), len(FAULTS) + 1, "measuring faults")
+        key = f"parity/rows/{share}/{params.rtol}/{params.recompute}/{name}"
+        report, rows = ctx.asset(key, partial(_rows, world, name, affected, params), disk=False)
+        found[name] = Damage(name, harm, report, rows)
         yield Progress(len(found), len(FAULTS) + 1, "measuring faults")
     return found
 
 
-def _damage(world: World, fault: Fault, affected: Flags, params: ParityParams) -> Damage:
-    served, score = mixed(world, fault, affected), np.where(affected, world.score[fault], world.score["none"])
-    offline = recomputed(world, fault, affected, params)
-    healthy, now = placements(world.clicked, world.score["none"]), placements(world.clicked, score)
-    return Damage(
-        fault,
+def _harm(world: World, fault: Fault, affected: Flags, healthy: Placements) -> Harm:
+    served, score = mixed(world, fault, affected), np.where(affected, world.score[fault], world.score[_SOUND])
+    now = placements(world.clicked, score)
+    return Harm(
         area(now),
         difference(now, healthy),
         calibration(world.clicked, score),
-        float(score.mean() / world.score["none"].mean() - 1),
-        compare(served, offline, rtol=params.rtol, names=FEATURES),
-        float(differing(served, offline, params.rtol).mean()),
+        float(score.mean() / world.score[_SOUND].mean() - 1),
         np.array([psi(world.trained[:, i], served[:, i], PSI_BINS) for i in range(len(FEATURES))]),
     )
+
+
+def _rows(world: World, fault: Fault, affected: Flags, params: ParityParams) -> tuple[ParityReport, float]:
+    served, offline = mixed(world, fault, affected), recomputed(world, fault, affected, params)
+    report = compare(served, offline, rtol=params.rtol, names=FEATURES)
+    return report, float(differing(served, offline, params.rtol).mean())
 
 
 def recomputed(world: World, fault: Fault, affected: Flags, params: ParityParams, rows: Any = slice(None)) -> Floats:

@@ -15,6 +15,7 @@ from simulators.lab import Figure, Metric, Table
 
 PSI_FLOOR, MIN_FLOOR = 1e-4, 1.0
 NEVER = "not within a day"
+COLOURS: dict[Monitor, int] = {"psi": 0, "parity": 1, "golden": 2, "freshness": 4}
 BELOW: tuple[Fault, ...] = ("stalled", "window")  # labels that would stand on their neighbour's
 
 
@@ -32,6 +33,12 @@ class Found:
     def minutes(self, fault: Fault) -> float:
         """To the first alarm of any monitor that is switched on."""
         return min(self.watches[monitor].minutes(fault, self.params.interval) for monitor in self.params.monitor)
+
+    def first(self, fault: Fault) -> Monitor | None:
+        """The monitor that raises that alarm."""
+        alarms = {monitor: self.watches[monitor].minutes(fault, self.params.interval) for monitor in self.params.monitor}
+        quickest = min(alarms, key=lambda monitor: alarms[monitor])
+        return quickest if alarms[quickest] < DAY_MIN else None
 
     @property
     def missed(self) -> list[Fault]:
@@ -61,18 +68,32 @@ def known_at_once(params: ParityParams) -> list[Metric]:
 def damage_metrics(damage: Damage, healthy: Damage) -> list[Metric]:
     report = damage.report
     return [
-        Metric("auc", "AUC", damage.auc.value, "AUC", "up", ci=damage.auc.ci, limit=healthy.auc.value, limit_label="healthy"),
-        Metric("auc_loss", "AUC lost by the fault", -damage.loss.value, "AUC", "down", ci=(-damage.loss.ci[1], -damage.loss.ci[0])),
         Metric(
-            "calibration", "Predicted over actual clicks", damage.calibration, "ratio", limit=healthy.calibration, limit_label="healthy"
+            "auc", "AUC", damage.harm.auc.value, "AUC", "up", ci=damage.harm.auc.ci, limit=healthy.harm.auc.value, limit_label="healthy"
         ),
-        Metric("prediction", "Mean prediction against healthy", 100 * damage.prediction, "%", limit=0.0, limit_label="healthy"),
+        Metric(
+            "auc_loss",
+            "AUC lost by the fault",
+            -damage.harm.loss.value,
+            "AUC",
+            "down",
+            ci=(-damage.harm.loss.ci[1], -damage.harm.loss.ci[0]),
+        ),
+        Metric(
+            "calibration",
+            "Predicted over actual clicks",
+            damage.harm.calibration,
+            "ratio",
+            limit=healthy.harm.calibration,
+            limit_label="healthy",
+        ),
+        Metric("prediction", "Mean prediction against healthy", 100 * damage.harm.prediction, "%", limit=0.0, limit_label="healthy"),
         Metric("rows_differ", "Rows of which a feature differs", 100 * damage.rows_differ, "%", "down"),
         Metric("mismatch", "Mismatch of the worst feature", 100 * float(report.mismatch.max()), "%", "down"),
         Metric("missing", "Missing of the worst feature", 100 * float(report.missing.max()), "%", "down"),
         Metric("extra", "Extra of the worst feature", 100 * float(report.extra.max()), "%", "down"),
         Metric("smape", "SMAPE of the worst feature", 100 * float(report.smape.max()), "% of 200", "down"),
-        Metric("psi", "PSI of the worst feature", damage.worst_psi, "PSI", "down", limit=PSI_ALARM, limit_label="alarm"),
+        Metric("psi", "PSI of the worst feature", damage.harm.worst_psi, "PSI", "down", limit=PSI_ALARM, limit_label="alarm"),
     ]
 
 
@@ -89,7 +110,7 @@ def metrics(found: Found) -> list[Metric]:
         *made,
         Metric("slowest_min", "From any fault to an alarm, slowest", slowest[0], "min", "down", note=note),
         Metric("missed", "Faults never seen", len(found.missed), "faults", "down"),
-        Metric("false_alarms", "False alarms", found.false_alarms, "a day", "down"),
+        Metric("false_alarms", "False alarms", round(found.false_alarms, 4), "a day", "down"),
         *known_at_once(params),
         Metric(
             "live_differ", "Rows that differ in the live stream, since the fault", 100 * float(np.mean(found.live.mismatch[BEFORE:])), "%"
@@ -115,14 +136,17 @@ def harm_figure(found: Found) -> Figure:
     for i, (name, faults) in enumerate((("Chosen fault", [found.params.fault]), ("Other faults", list(FAULTS)))):
         shown = [fault for fault in faults if fault != "none" and (i == 0 or fault != found.params.fault)]
         if shown:
-            x = [max(found.damages[fault].worst_psi, PSI_FLOOR) for fault in shown]
-            y = [-found.damages[fault].loss.value for fault in shown]
+            x = [max(found.damages[fault].harm.worst_psi, PSI_FLOOR) for fault in shown]
+            y = [-found.damages[fault].harm.loss.value for fault in shown]
             series.append(Series(name, x, y, mode="markers", colour=1 - i, text=[_point(found, fault) for fault in shown]))
-    worst, loudest = max(FAULTS, key=lambda f: -found.damages[f].loss.value), max(FAULTS, key=lambda f: found.damages[f].worst_psi)
-    title = f"{FAULT_NAMES[worst]} costs {-found.damages[worst].loss.value:.3f} AUC at PSI {found.damages[worst].worst_psi:.4f}"
+    worst, loudest = (
+        max(FAULTS, key=lambda f: -found.damages[f].harm.loss.value),
+        max(FAULTS, key=lambda f: found.damages[f].harm.worst_psi),
+    )
+    title = f"{FAULT_NAMES[worst]} costs {-found.damages[worst].harm.loss.value:.3f} AUC at PSI {found.damages[worst].harm.worst_psi:.4f}"
     if worst != loudest:
-        title += f"; the loudest, {FAULT_NAMES[loudest].lower()}, costs {-found.damages[loudest].loss.value:.3f}"
-    most = max(0.01, *(-found.damages[fault].loss.value for fault in FAULTS))
+        title += f"; the loudest, {FAULT_NAMES[loudest].lower()}, costs {-found.damages[loudest].harm.loss.value:.3f}"
+    most = max(0.01, *(-found.damages[fault].harm.loss.value for fault in FAULTS))
     figure = line_figure(
         "harm",
         title,
@@ -134,12 +158,12 @@ def harm_figure(found: Found) -> Figure:
     for fault in FAULTS:
         figure.plot["layout"].setdefault("annotations", []).append(
             {
-                "x": float(np.log10(max(found.damages[fault].worst_psi, PSI_FLOOR))),
-                "y": -found.damages[fault].loss.value,
+                "x": float(np.log10(max(found.damages[fault].harm.worst_psi, PSI_FLOOR))),
+                "y": -found.damages[fault].harm.loss.value,
                 "text": FAULT_NAMES[fault],
                 "showarrow": False,
                 "yshift": -13 if fault in BELOW else 13,
-                "xanchor": "left" if found.damages[fault].worst_psi < 0.01 else "right",
+                "xanchor": "left" if found.damages[fault].harm.worst_psi < 0.01 else "right",
             }
         )
     return with_line(figure, label="alarm", x=PSI_ALARM)
@@ -147,25 +171,30 @@ def harm_figure(found: Found) -> Figure:
 
 def _point(found: Found, fault: Fault) -> str:
     damage = found.damages[fault]
-    return f"{FAULT_NAMES[fault]}: AUC {damage.loss.value:+.3f}, PSI {damage.worst_psi:.4f}, {damage.rows_differ:.1%} of rows differ"
+    return (
+        f"{FAULT_NAMES[fault]}: AUC {damage.harm.loss.value:+.3f}, PSI {damage.harm.worst_psi:.4f}, {damage.rows_differ:.1%} of rows differ"
+    )
 
 
 def detect_figure(found: Found) -> Figure:
-    """Minutes to the first alarm, each monitor and fault; a day is never."""
-    labels = [FAULT_NAMES[fault] for fault in reversed(FAULTS)]
-    colours: dict[Monitor, int] = {"psi": 0, "parity": 1, "golden": 2, "freshness": 4}
+    """Minutes to the first alarm of each fault, in the colour of the monitor that raises it."""
+    faults = list(reversed(FAULTS))  # a horizontal axis counts upwards
+    labels = [FAULT_NAMES[fault] for fault in faults]
     series = []
     for monitor in found.params.monitor:
-        minutes = [max(MIN_FLOOR, found.watches[monitor].minutes(fault, found.params.interval)) for fault in reversed(FAULTS)]
-        text = [NEVER if value >= DAY_MIN else f"{value:.3g} min" for value in minutes]
-        series.append(Series(MONITOR_NAMES[monitor], labels, minutes, colour=colours[monitor], text=text))
+        mine = [found.minutes(fault) if found.first(fault) == monitor else None for fault in faults]
+        text = ["" if value is None else f"{value:.3g} min" for value in mine]
+        series.append(Series(MONITOR_NAMES[monitor], labels, mine, colour=COLOURS[monitor], text=text))
+    if found.missed:
+        never = [DAY_MIN if fault in found.missed else None for fault in faults]
+        series.append(Series("Seen by none", labels, never, colour=3, text=[NEVER if value else "" for value in never]))
     missed = found.missed
     title = (
         f"{len(missed)} of {len(FAULTS)} faults are never seen" if missed else f"The slowest fault is seen after {found.slowest[0]:.3g} min"
     )
     summary = "; ".join(f"{FAULT_NAMES[f]}: {NEVER if found.minutes(f) >= DAY_MIN else f'{found.minutes(f):.3g} min'}" for f in FAULTS)
     axis = Axis("From the fault to the alarm, on average", "min", "log", range=(MIN_FLOOR, 2 * DAY_MIN))
-    return bar_figure("detect", title, summary, series, Axis("Fault"), axis, horizontal=True)
+    return bar_figure("detect", title, summary, series, Axis("Fault"), axis, stacked=True, horizontal=True)
 
 
 def parity_figure(found: Found) -> Figure:
@@ -223,7 +252,14 @@ def fault_table(found: Found) -> Table:
     rows: list[tuple[str | float | None, ...]] = []
     for fault in FAULTS:
         d, minutes = found.damages[fault], found.minutes(fault)
-        numbers = [-d.loss.value, 100 * d.prediction, d.calibration, 100 * d.rows_differ, 100 * float(d.report.smape.max()), d.worst_psi]
+        numbers = [
+            -d.harm.loss.value,
+            100 * d.harm.prediction,
+            d.harm.calibration,
+            100 * d.rows_differ,
+            100 * float(d.report.smape.max()),
+            d.harm.worst_psi,
+        ]
         rows.append((FAULT_NAMES[fault], *(round(number, 4) for number in numbers), None if minutes >= DAY_MIN else round(minutes, 1)))
     return Table("faults", f"Every fault, {found.params.affected:g} % of the requests affected", columns, tuple(rows))
 
@@ -232,7 +268,7 @@ def live_table(found: Found) -> Table:
     """The four figures of the live stream, feature by feature."""
     report = found.live.report
     rows: list[tuple[str | float | None, ...]] = []
-    for feature, psi in zip(report.features, found.damage.psi.tolist(), strict=True):
+    for feature, psi in zip(report.features, found.damage.harm.psi.tolist(), strict=True):
         shares = (feature.mismatch, feature.missing, feature.extra, feature.smape)
         rows.append((feature.name, *(round(100 * share, 2) for share in shares), round(psi, 4)))
     columns = ("Feature", "Mismatch (%)", "Missing (%)", "Extra (%)", "SMAPE (%)", "PSI, all requests (PSI)")
