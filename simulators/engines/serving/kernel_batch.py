@@ -7,7 +7,7 @@ from simulators.engines.serving.cost_kernel import outside, step_seconds
 from simulators.engines.serving.cost_table import INSIDE, CostTables, StepLoad
 from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_memory import blocks_missing
-from simulators.engines.serving.state import LOG_FULL, OUTSIDE_GRID, Records, Sim
+from simulators.engines.serving.state import LOG_FULL, OUTSIDE_GRID, Records, Sim, unsigned
 
 
 @part
@@ -42,8 +42,8 @@ def blocks_to_decode(sim: Sim, i: int) -> int:
 def join_steady(sim: Sim, r: int, start: int, stop: int) -> int:
     """Joins the decodes at positions `start`... of the running list while a block is free for the next; returns where that ended.
 
-    Nearly all of a simulation is this loop and that of `complete`: what they use is kept in registers, and a block is taken without a
-    branch, because one in sixteen is what a processor guesses wrong.
+    Nearly all of a simulation is this loop and that of `complete`: what they use is kept in registers, indices are unsigned (which
+    spares a look for negative ones), and a block is taken without a branch, because one in sixteen is what a processor guesses wrong.
     """
     replica, size, tokens_each = sim.replicas[r], sim.world[0].block_size, 1 + sim.world[0].spec_k
     requests, running, batch = sim.requests, sim.running[r], sim.batch[r]
@@ -51,15 +51,15 @@ def join_steady(sim: Sim, r: int, start: int, stop: int) -> int:
     if tokens_each > size:
         return start  # could need two blocks
     while at < stop and free > 0:
-        i = running[at]
-        request = requests[i]
+        i = running[unsigned(at)]
+        request = requests[unsigned(i)]
         processed, blocks = request.processed, request.blocks
         if request.prompt_done == 0 or processed + tokens_each > request.total:
             break
         missing = int(processed + tokens_each - 1 > blocks * size)
         request.blocks = blocks + missing
         request.chunk = tokens_each
-        batch[count] = i
+        batch[unsigned(count)] = i
         free -= missing
         kv += processed
         count += 1

@@ -11,7 +11,7 @@ from simulators.engines.serving.kernel_memory import release
 from simulators.engines.serving.kernel_pools import start_transfer
 from simulators.engines.serving.kernel_queue import OUTPUT_WEIGHT, serve
 from simulators.engines.serving.kernel_random import uniform
-from simulators.engines.serving.state import ITL_BINS, ITL_BINS_PER_E, ITL_LOW_S, PREFILL, SARATHI, STATIC, VLLM_V0, VTC, Sim
+from simulators.engines.serving.state import ITL_BINS, ITL_BINS_PER_E, ITL_LOW_S, PREFILL, SARATHI, STATIC, VLLM_V0, VTC, Sim, unsigned
 
 
 @part
@@ -24,8 +24,8 @@ def complete(sim: Sim, r: int, now: float) -> None:
     requests, batch, running_list = sim.requests, sim.batch[r], sim.running[r]
     steady, moving = 0, world.moving
     for k in range(replica.batch):
-        i = batch[k]
-        request = requests[i]
+        i = batch[unsigned(k)]
+        request = requests[unsigned(i)]
         request.chunk, chunk = 0, request.chunk
         if plain and request.prompt_done == 1 and request.last_token_s == previous and request.processed + 1 < request.total:
             request.processed += 1
@@ -37,7 +37,7 @@ def complete(sim: Sim, r: int, now: float) -> None:
         else:
             _prefilled(sim, r, i, chunk, now)
         if rejoins and request.blocks > 0:
-            running_list[running] = i
+            running_list[unsigned(running)] = i
             running += 1
     replica.running = running
     replica.outstanding -= steady

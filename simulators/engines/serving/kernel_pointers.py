@@ -7,6 +7,8 @@ address of a table that has a row for every field: `sim.requests` reads its row.
 
 from __future__ import annotations
 
+import struct
+import sys
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -28,8 +30,8 @@ SIM_ARRAYS: dict[str, tuple[Any, int]] = {
     "requests": (REQUEST, 1),
     "replicas": (REPLICA, 1),
     "world": (WORLD, 1),
-    "running": (np.int32, 2),
-    "batch": (np.int32, 2),
+    "running": (np.int64, 2),
+    "batch": (np.int64, 2),
     "heads": (np.int64, 2),
     "service": (np.float64, 2),
     "weights": (np.float64, 1),
@@ -39,21 +41,29 @@ SIM_ARRAYS: dict[str, tuple[Any, int]] = {
     "tiers": (TIER, 1),
     "caches": (CACHE, 1),
     "slots": (SLOT, 1),
-    "heap": (np.int32, 1),
-    "table": (np.int32, 1),
+    "heap": (np.int64, 1),
+    "table": (np.int64, 1),
     "hash_ids": (np.int64, 1),
     "block_tier": (np.int8, 1),
 }
 
 
+INT, FLOAT = 0, 0.0  # fields that are one number
+
+
 def _cost_field(name: str, kind: str) -> Any:
     if "Floats" in kind:
-        return types.Array(types.float64, 2 if name in MATRICES else 1, "C")
-    return types.float64 if "float" in kind else types.int64
+        return np.float64, 2 if name in MATRICES else 1
+    return FLOAT if "float" in kind else INT
 
 
-SIM_FIELDS = {name: types.Array(from_dtype(np.dtype(dtype)), dims, "C") for name, (dtype, dims) in SIM_ARRAYS.items()}
-COST_FIELDS = {name: _cost_field(name, str(kind)) for name, kind in CostTables.__annotations__.items()}
+COST_ARRAYS = {name: _cost_field(name, str(kind)) for name, kind in CostTables.__annotations__.items()}
+
+
+def _numba_type(field: Any) -> Any:
+    if not isinstance(field, tuple):
+        return types.float64 if isinstance(field, float) else types.int64
+    return types.Array(from_dtype(np.dtype(field[0])), field[1], "C")
 
 
 class FieldsType(types.Type):  # type: ignore[misc]
@@ -61,34 +71,32 @@ class FieldsType(types.Type):  # type: ignore[misc]
 
     def __init__(self, name: str, fields: dict[str, Any]) -> None:
         super().__init__(name=name)
-        self.fields = fields
+        self.fields = {field: _numba_type(kind) for field, kind in fields.items()}
 
 
-SIM, COSTS = FieldsType("ServingSim", SIM_FIELDS), FieldsType("ServingCosts", COST_FIELDS)
+SIM, COSTS = FieldsType("ServingSim", SIM_ARRAYS), FieldsType("ServingCosts", COST_ARRAYS)
 
 
 def sim_table(sim: Sim) -> NDArray[np.int64]:
-    return _table(sim, SIM_FIELDS)
+    return _table(sim, SIM_ARRAYS)
 
 
 def cost_table(tables: CostTables) -> NDArray[np.int64]:
-    return _table(tables, COST_FIELDS)
+    return _table(tables, COST_ARRAYS)
 
 
 def _table(values: NamedTuple, fields: dict[str, Any]) -> NDArray[np.int64]:
     """The table behind a pointer. It holds addresses: the arrays have to outlive it."""
-    table = np.zeros((len(fields), WORDS), np.int64)
-    for row, (name, kind) in zip(table, fields.items(), strict=True):
-        value = getattr(values, name)
-        if isinstance(kind, types.Array):
-            if from_dtype(value.dtype) != kind.dtype or value.ndim != kind.ndim or not value.flags.c_contiguous:
-                raise TypeError(f"{name} is {value.dtype} {value.shape}; the compiled code expects {kind}.")
-            row[0], row[1 : 1 + kind.ndim] = value.ctypes.data, value.shape
-        elif kind == types.float64:
-            row[:1].view(np.float64)[0] = value
-        else:
-            row[0] = value
-    return table
+    return np.array([_row(name, kind, getattr(values, name)) for name, kind in fields.items()], dtype=np.int64)
+
+
+def _row(name: str, kind: Any, value: Any) -> tuple[int, int, int]:
+    if not isinstance(kind, tuple):
+        return (int.from_bytes(struct.pack("=d", value), sys.byteorder, signed=True) if isinstance(kind, float) else int(value), 0, 0)
+    dtype, dims = kind
+    if value.dtype != dtype or value.ndim != dims or not value.flags.c_contiguous:
+        raise TypeError(f"{name} is {value.dtype} {value.shape}; the compiled code expects {dims} dimensions of {dtype}, contiguous.")
+    return (value.__array_interface__["data"][0], *value.shape, 0)[:WORDS]
 
 
 @register_model(FieldsType)

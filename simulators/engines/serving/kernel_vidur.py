@@ -11,7 +11,7 @@ from simulators.engines.serving.kernel_batch import blocks_to_decode, decode_tok
 from simulators.engines.serving.kernel_cache import read_cached
 from simulators.engines.serving.kernel_memory import admit, blocks_for, evict, take_blocks
 from simulators.engines.serving.kernel_queue import peek, pop
-from simulators.engines.serving.state import NOBODY, Sim
+from simulators.engines.serving.state import NOBODY, Sim, unsigned
 
 
 @part
@@ -32,7 +32,7 @@ def form_vllm_v0(sim: Sim, r: int, now: float) -> None:
         join(sim, r, i, sim.requests[i].prompt - sim.requests[i].processed)
     if replica.batch > 0:
         return
-    sort_by_arrival(sim, r, 0, replica.running)
+    sort_by_arrival(sim, r)
     head, tail = 0, replica.running
     while head < tail and replica.batch < world.max_seqs:
         head = join_steady(sim, r, head, min(tail, head + world.max_seqs - replica.batch))
@@ -66,7 +66,7 @@ def form_sarathi(sim: Sim, r: int, now: float) -> None:
             sim.running[r, skipped] = i
             skipped += 1
     keep_rest(sim, r, skipped, head, tail)
-    sort_by_arrival(sim, r, 0, replica.running)
+    sort_by_arrival(sim, r)
     while True:
         i = peek(sim, r)
         if i == NOBODY or not may_admit(sim, r, i) or world.chunk_size - replica.tokens <= 0:
@@ -118,18 +118,19 @@ def decode_or_evict(sim: Sim, r: int, i: int, head: int, tail: int, now: float) 
 @part
 def keep_rest(sim: Sim, r: int, front: int, head: int, tail: int) -> None:
     """The running list becomes its first `front` entries and those not visited."""
+    running = sim.running[r]
     for k in range(head, tail):
-        sim.running[r, front + k - head] = sim.running[r, k]
+        running[front + k - head] = running[k]
     sim.replicas[r].running = front + tail - head
 
 
 @part
-def sort_by_arrival(sim: Sim, r: int, start: int, stop: int) -> None:
+def sort_by_arrival(sim: Sim, r: int) -> None:
     """Stable insertion sort: the list is nearly in order. Rows are in order of arrival, so only a falling row number asks for times."""
-    for k in range(start + 1, stop):
-        i = sim.running[r, k]
-        at = k
-        while at > start and sim.running[r, at - 1] > i and sim.requests[sim.running[r, at - 1]].arrival_s > sim.requests[i].arrival_s:
-            sim.running[r, at] = sim.running[r, at - 1]
+    running, requests = sim.running[r], sim.requests
+    for k in range(1, sim.replicas[r].running):
+        i, at = running[unsigned(k)], k
+        while at > 0 and running[at - 1] > i and requests[running[at - 1]].arrival_s > requests[i].arrival_s:
+            running[at] = running[at - 1]
             at -= 1
-        sim.running[r, at] = i
+        running[at] = i

@@ -107,13 +107,14 @@ def _steps(plan: Plan, iterations_a_step: int = ITERATIONS_A_STEP) -> SimSteps:
     from simulators.engines.serving.kernel_pointers import cost_table, sim_table
 
     sim = build_world(plan)
-    costs, decode_costs = cost_table(plan.tables), cost_table(plan.decode_cost.tables)
+    state, costs, decode_costs = sim_table(sim), cost_table(plan.tables), cost_table(plan.decode_cost.tables)
     while True:
-        status = run(sim_table(sim), costs, decode_costs, iterations_a_step)
+        status = run(state, costs, decode_costs, iterations_a_step)
         if status == DONE:
             return _result(plan, sim)
         if status == LOG_FULL:
             sim = sim._replace(log=np.concatenate([sim.log, np.zeros_like(sim.log)]))
+            state = sim_table(sim)
         elif status != RUNNING:
             raise InvalidInput(_outside(plan, sim) if status == OUTSIDE_GRID else _stuck(plan, sim), field="trace")
         yield float(sim.world["finished"][0]) / len(plan.trace)

@@ -15,6 +15,7 @@ Ints = NDArray[np.int64]
 Records = Any  # a structured array; its elements are records, whose fields mypy does not know
 
 NOBODY = -1
+unsigned = np.uint64  # for an index known not to be negative
 
 # Codes: the positions in scheduler.POLICIES, ORDERS, PREEMPTIONS.
 VLLM_V0, SARATHI, VLLM_V1, STATIC, ORCA, SGLANG, DISAGGREGATED = range(7)
@@ -220,8 +221,8 @@ class Sim(NamedTuple):
     requests: Records  # REQUEST[n]
     replicas: Records  # REPLICA[R]
     world: Records  # WORLD[1]
-    running: NDArray[np.int32]  # [R, max_seqs] requests that hold blocks and are not in the batch (all of them under `vllm_v1`)
-    batch: NDArray[np.int32]  # [R, max_seqs] requests of the iteration, in batch order
+    running: Ints  # [R, max_seqs] requests that hold blocks and are not in the batch (all of them under `vllm_v1`)
+    batch: Ints  # [R, max_seqs] requests of the iteration, in batch order
     heads: Ints  # [R, tenants] roots of the waiting queues; one tenant unless the order is `vtc`
     service: Floats  # [R, tenants] weighted tokens served
     weights: Floats  # [tenants]
@@ -231,7 +232,7 @@ class Sim(NamedTuple):
     tiers: Records  # TIER[tiers], none without a prefix cache
     caches: Records  # CACHE[caches]
     slots: Records  # SLOT[blocks of all caches]
-    heap: NDArray[np.int32]  # [blocks of all caches]
-    table: NDArray[np.int32]  # [entries of all caches]
+    heap: Ints  # [blocks of all caches]
+    table: Ints  # [entries of all caches]
     hash_ids: Ints
     block_tier: NDArray[np.int8]  # as hash_ids: where a block was found
