@@ -72,7 +72,7 @@ def _detection(found: Found) -> Iterator[Insight]:
         yield Insight(f"None of the monitors switched on sees this fault within a day{tail}.", "evaluation", "unseen")
     else:
         yield Insight(
-            f"{MONITOR_NAMES[first]} sees it first, {minutes[first]:.3g} min after it began on average, with checks every "
+            f"First alarm: {MONITOR_NAMES[first]}, {minutes[first]:.3g} min after it began on average, with checks every "
             f"{found.params.interval} min.",
             "evaluation",
             "seen",
