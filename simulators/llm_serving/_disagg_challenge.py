@@ -8,13 +8,13 @@ STRICT_GAPS = Challenge(
     slug="strict_gaps",
     title="Twenty milliseconds between tokens",
     brief=(
-        "Conversations arrive at 38 requests a second for Llama-3.1-70B in BF16 on H100 nodes of eight.\n\n"
+        "Conversations arrive at 40 requests a second for Llama-3.1-70B in BF16 on H100 nodes of eight.\n\n"
         "Keep the time to first token within 2 s and the gap between tokens within 20 ms, both at the 99th percentile, on at most 32 GPUs. "
         "You choose whether prompts are read apart from answers, how many replicas do what, and how long a step may be."
     ),
     world={
         "lengths": "conversation",
-        "rate": 38.0,
+        "rate": 40.0,
         "prefill_gpu": "H100",
         "decode_gpu": "H100",
         "tp": "8",
@@ -33,7 +33,7 @@ STRICT_GAPS = Challenge(
         Assertion("gpus", "<=", 32.0, "GPUs", "ceiling", label="GPUs"),
     ),
     reference={"layout": "disaggregated", "prefill_replicas": 3, "decode_replicas": 1},
-    alternative={"layout": "colocated", "chunk": 224},
+    alternative={"layout": "colocated", "chunk": 256},
     naive={"layout": "colocated", "chunk": 2_048},
     maxed={"layout": "disaggregated", "prefill_replicas": 16, "decode_replicas": 16},
     debrief=(

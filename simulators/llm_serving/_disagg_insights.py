@@ -16,6 +16,11 @@ BINDS = 0.85  # of the time iterating: prompts then queue
 def insights(reading: Reading, goodput: float, sweep: Sweep, found: list[Tail], own: Tail) -> Iterator[Insight]:
     yield from _against(reading, goodput, sweep)
     yield from _baseline(reading, found, own)
+    yield from of_reading(reading)
+
+
+def of_reading(reading: Reading) -> Iterator[Insight]:
+    """What the run at the page's rate says by itself."""
     yield from _binding(reading)
     yield from _split(reading)
     yield from _link(reading)
@@ -71,13 +76,13 @@ def _binding(reading: Reading) -> Iterator[Insight]:
 
 def _split(reading: Reading) -> Iterator[Insight]:
     """A pool that binds while the other has room. Iterating all the time is no sign of it: decode replicas always find work."""
-    p, (prefill, decode) = reading.world.params, reading.busy
+    p, (prefill, _) = reading.world.params, reading.busy
     if p.layout != "disaggregated":
         return
     if reading.ttft_p99_s > p.slo_ttft and prefill > BINDS:
         yield Insight(
-            f"Prompts queue for the prefill pool, which iterates {prefill:.0%} of the time beside {p.decode_replicas} decode replicas with a "
-            f"gap p99 of {reading.itl_p99_ms or 0:.0f} ms: the split does not fit the lengths.",
+            f"Prompts queue for the prefill pool, which iterates {prefill:.0%} of the time beside {p.decode_replicas} decode replicas with "
+            f"a gap p99 of {reading.itl_p99_ms or 0:.0f} ms: the split does not fit the lengths.",
             "architecture",
             "prefill_binds",
         )
@@ -96,8 +101,9 @@ def _link(reading: Reading) -> Iterator[Insight]:
     size = reading.world.cost.kv_bytes_per_token
     mean = float(reading.world.trace.prompt_tokens.mean())
     yield Insight(
-        f"A prompt of {mean:,.0f} tokens is {mean * size / 1e6:,.0f} MB of keys and values, {1e3 * mean * size / (p.link * 1e9):.1f} ms "
-        f"on {p.link:g} GB/s; in this run the way took {1e3 * reading.transfer_s:.1f} ms on average, {reading.transfer_share:.1%} of all time.",
+        f"A prompt of {mean:,.0f} tokens is {mean * size / 1e6:,.0f} MB of keys and values, "
+        f"{1e3 * mean * size / (p.link * 1e9):.1f} ms on {p.link:g} GB/s; in this run the way took "
+        f"{1e3 * reading.transfer_s:.1f} ms on average, {reading.transfer_share:.1%} of all time.",
         "capacity",
         "link",
     )

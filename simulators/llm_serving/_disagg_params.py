@@ -69,7 +69,7 @@ class DisaggregationParams(LabParams):
         help="Mean lengths; prompts and answers are drawn independently.",
     )
     rate: float = param(
-        38.0, title="Arrivals", unit="requests/s", ge=0.5, le=100, scale="log", group="Load", help="Where TTFT, gaps and use are read."
+        40.0, title="Arrivals", unit="requests/s", ge=0.5, le=100, scale="log", group="Load", help="Where TTFT, gaps and use are read."
     )
     prefill_gpu: Literal["H100", "H200", "B200", "A100", "L40S"] = param(
         "H100", title="GPU", group="Hardware", help="Of the prefill pool, or of all replicas."

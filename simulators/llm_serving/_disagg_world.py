@@ -18,14 +18,16 @@ from simulators.llm_serving._trace_data import at_own_or_lab_rate, own_trace
 
 Floats = NDArray[np.float64]
 
-REQUESTS, SEARCH_REQUESTS = 2_000, 1_000
-SEQUENCES = 256
+REQUESTS = 5_000
+# What a search replays: enough that the longest answers, too, reach a steady state.
+SEARCH_REQUESTS = {"conversation": 1_000, "code": 1_000, "reasoning": 3_000}
+SEQUENCES = 1_024
 RATES = (0.5, 100.0)
 SEARCH_STEPS = 8
 CHUNKS = (256, 512, 2_048)
 GRID_RATES = np.geomspace(2.0, 100.0, 12)
 LIMITS_MS = (10, 15, 20, 30, 50, 75, 100, 200, 500)
-SPLITS = (1, 2, 3, 4)
+SPLITS = (1, 2, 3)
 # Assumed: rented in 2025 by the hour; edit them in your head, the ratios matter.
 USD_PER_HOUR = {"A100": 1.3, "H100": 2.0, "H200": 2.6, "B200": 4.0, "L40S": 0.8}
 
@@ -102,7 +104,7 @@ def world_of(params: DisaggregationParams, ctx: Context) -> World:
     draft = f"{p.spec}/{p.k}/{p.alpha}/{p.draft_cost}" if p.spec != "none" else "none"
     machine = f"{p.prefill_gpu}/{p.decode_gpu}/{p.tp}/{p.pp}/{p.weights}/{p.kv}/{draft}/{p.link}/{p.overlap}"
     key = f"disagg/v1/{lengths}/{machine}"
-    return World(p, cost, decode_cost, trace, trace.rows(slice(0, SEARCH_REQUESTS)), key)
+    return World(p, cost, decode_cost, trace, trace.rows(slice(0, SEARCH_REQUESTS[p.lengths])), key)
 
 
 # --- layouts -------------------------------------------------------------------------------------------------------------------
@@ -173,7 +175,7 @@ class Sweep:
 
 
 def sweep(world: World) -> Working[Sweep]:
-    """All splits up to 4 and 4 replicas; all splits and some chunks at equal replicas."""
+    """All splits up to 3 and 3 replicas; all splits and some chunks at equal replicas."""
     equal = [(p, world.replicas - p) for p in range(1, world.replicas)]
     shapes = sorted({(p, d) for p in SPLITS for d in SPLITS} | set(equal))
     layouts = [chunked(world, chunk) for chunk in CHUNKS]

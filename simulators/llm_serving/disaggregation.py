@@ -24,7 +24,7 @@ class Disaggregation(Lab):
     for the first token.
 
     **The sweep** tries every split of the same GPUs and three chunk sizes; its best is the mark your layout is held against. The heat map
-    gives goodput a replica for up to four and four.
+    gives goodput a replica for up to three and three.
 
     **Tensor parallelism.** More GPUs share each layer, so a step is shorter and two all-reduces a layer longer; keys and values are kept
     more than once when there are more GPUs than KV heads.
@@ -74,7 +74,7 @@ class Disaggregation(Lab):
             "reasoning",
             "Reasoning traffic arrives",
             "Short questions, long answers: the split that fitted conversations starves for decode replicas.",
-            {"lengths": "reasoning", "rate": 5.0},
+            {"lengths": "reasoning", "rate": 8.0},
         ),
         Preset(
             "speculate_full",
