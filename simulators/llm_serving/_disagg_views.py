@@ -117,23 +117,24 @@ def limits_figure(world: World, found: list[Tail], own: Tail) -> Figure:
     title = f"At {world.params.slo_itl:g} ms between tokens {best} carries most, {now[best]:.0f} requests/s; yours {now[own.label]:.0f}"
     said = "; ".join(f"{label}: {value:.1f} requests/s" for label, value in now.items()) + f" at {world.params.slo_itl:g} ms."
     axes = Axis("Limit on the gap between tokens, p99", "ms", "log"), Axis("Goodput", "requests/s")
-    return with_line(line_figure("limits", title, said, series, *axes), label="SLO", x=float(np.log10(world.params.slo_itl)))
+    return with_line(line_figure("limits", title, said, series, *axes), label="SLO", x=world.params.slo_itl)
 
 
 def split_figure(world: World, sweep: Sweep) -> Figure:
     """Goodput a replica over the numbers of prefill and decode replicas."""
     z = [[sweep.splits[p, d] / (p + d) for p in SPLITS] for d in SPLITS]
-    cells = [[f"{sweep.splits[p, d]:.3g} in all<br>{sweep.splits[p, d] / (p + d):.2g} each" for p in SPLITS] for d in SPLITS]
+    cells = [[f"{sweep.splits[p, d] / (p + d):.3g}" for p in SPLITS] for d in SPLITS]
     trace = {
         "type": "heatmap",
+        "zsmooth": False,
         "x": [f"{p} P" for p in SPLITS],
         "y": [f"{d} D" for d in SPLITS],
         "z": z,
         "text": cells,
         "texttemplate": "%{text}",
         "colorscale": "Viridis",
-        "colorbar": {"title": {"text": "requests/s<br>a replica"}},
-        "hovertemplate": "%{x}, %{y}: %{text}<extra></extra>",
+        "colorbar": {"title": {"text": "each"}, "thickness": 12},
+        "hovertemplate": "%{x}, %{y}: %{text} requests/s a replica<extra></extra>",
     }
     layout = {"xaxis": {"title": {"text": "Prefill replicas"}}, "yaxis": {"title": {"text": "Decode replicas"}}, "showlegend": False}
     best = max(sweep.splits, key=lambda shape: sweep.splits[shape] / sum(shape))
@@ -153,7 +154,7 @@ def pareto_figure(world: World) -> Figure:
     said = "; ".join(f"{item.name}: up to {max(item.y):,.0f} tokens/s a GPU, gap from {min(item.x):.1f} ms" for item in kept) + "."
     axes = Axis("Gap between tokens", "ms", "log"), Axis("Output tokens a GPU", "tokens/s")
     figure = line_figure("pareto", title, said, kept, *axes)
-    return with_line(figure, label="SLO", x=float(np.log10(world.params.slo_itl)))
+    return with_line(figure, label="SLO", x=world.params.slo_itl)
 
 
 def _pareto(world: World, tp: str, colour: int) -> Series | None:

@@ -134,7 +134,7 @@ def suffered_figure(found: Sequence[Side], long_tokens: int) -> Figure:
     labels = [f"{side.label}: TTFT {seconds(side.victim_ttft_s)}" for side in order]
     parts = np.array([side.victim_parts for side in order])
     series = [Series(name, labels, parts[:, j].tolist(), colour=j) for j, name in enumerate(PARTS) if parts[:, j].max() > 1e-3]
-    axis = Axis("Time from arrival to last token", "s", range=(0.0, _reach(order)))
+    axis = Axis("Time to the last token", "s", range=(0.0, _reach(order)))
     figure = bar_figure("suffered", "", "", series, Axis("Policy"), axis, stacked=True, horizontal=True)
     for trace in figure.plot["data"]:
         trace |= {

@@ -31,8 +31,8 @@ SCENE_S = 50.0
 SCENE_REQUESTS = (240, 1_500)  # at least, at most
 ROOM = 0.9  # of a replica's memory that the one long prompt takes at most
 LANDS = 0.2  # of the scene's requests have come when the long prompt lands
-CURVE_REQUESTS = 900
-CURVE_STEPS = np.array([0.2, 0.4, 0.55, 0.7, 0.85, 1.0, 1.25])  # of the rate that the pool can just carry
+CURVE_REQUESTS = 600
+CURVE_STEPS = np.array([0.25, 0.45, 0.6, 0.75, 0.95, 1.25])  # of the rate that the pool can just carry
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ def ttft_figure(report: Report) -> Figure:
         title = f"Every prompt is longer than {LONG_TOKENS:,} tokens"
     said = f"99th percentile of the short prompts {seconds(p99)}, of all prompts alone on the machine {seconds(float(alone))}."
     figure = line_figure("ttft", title, said, series, Axis("Time to first token", "s", "log"), Axis("Requests", percent=True))
-    return with_line(figure, label="SLO", x=float(np.log10(world.params.slo_ttft)))
+    return with_line(figure, label="SLO", x=world.params.slo_ttft)
 
 
 def _cdf(values: Floats) -> tuple[list[float], list[float]]:
@@ -69,7 +69,7 @@ def itl_figure(report: Report) -> Figure:
     numbers = [report.itl_ms(q) for q in (50, 99, 99.9)]
     said = "Median, 99th and 99.9th percentile: " + ", ".join("none" if ms is None else f"{ms:.1f} ms" for ms in numbers) + "."
     figure = line_figure("itl", title, said, series, Axis("Gap between two tokens", "ms", "log"), Axis("Gaps", percent=True))
-    return with_line(figure, label="SLO", x=float(np.log10(limit)))
+    return with_line(figure, label="SLO", x=limit)
 
 
 # --- iterations over time ------------------------------------------------------------------------------------------------------

@@ -111,12 +111,12 @@ class SchedulerRace(Lab):
         metrics, figures = shown.metrics(report), list(own_figures(report))
         yield Frame(metrics, figures)
         scene = scene_of(world, ctx)
-        found = yield from ctx.asset_steps(f"{world.key}/{params.rate}/sides", lambda: sides(scene), disk=False)
+        found = yield from ctx.asset_steps(f"{world.key}/{params.rate}/sides", lambda: sides(scene))
         mine = yield from own_side(scene)
         beside = [*found.found.values(), mine]
         suffered = shown.suffered_figure(beside, int(scene.trace.prompt_tokens.max()))
         yield Frame(figures=[suffered])
-        curve = yield from ctx.asset_steps(f"{world.key}/curves", lambda: curves(world), disk=False)
+        curve = yield from ctx.asset_steps(f"{world.key}/curves", lambda: curves(world))
         capacity = [shown.capacity_figure(curve, report)] if curve else []
         return Result(
             metrics=metrics,
@@ -152,4 +152,4 @@ def notes(report: Report, found: Sides) -> Iterator[str]:
     yield from world.trace.notes
     yield from found.refused
     if world.own:
-        yield "Side by side: the first 1,500 requests of your trace. Capacity: its first 900, at other rates."
+        yield "Side by side: the first 1,500 requests of your trace. Capacity: its first 600, at other rates."
