@@ -29,7 +29,6 @@ class RealParams(LabParams):
         unit="sequences",
         ge=1,
         le=64,
-        scale="log",
         group="Scheduler",
         shown_when={"mode": ["static", "continuous"]},
         help="Most requests in one iteration.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +20,7 @@ PROMPT_MEDIAN, PROMPT_SIGMA, SHORTEST_PROMPT = 55, 0.6, 8
 ANSWER_MEAN = 40
 BASE_SLOTS = 16  # of the static baseline
 SEQUENTIAL_REQUESTS = 12  # enough to know the speed of one at a time; all of them would take most of the run
-SILENT_S = 0.02
+ITERATION_TOKENS, SILENT_TOKENS = 20, 150  # an iteration costs about as much as 20 more tokens in it; speak every 20 ms or so
 BUSY_DRIFT = 0.10
 TYPICAL_KV = 100
 DRAFT_BATCHES, DRAFT_BLOCKS = (1, 4, 16), 6  # blocks a sequence of that measurement needs
@@ -40,6 +39,7 @@ class Plan:
     params: RealParams
     spec: str = "none"
     cache: bool = False
+    num_blocks: int = 0
 
     @property
     def engine_options(self) -> dict[str, Any]:
@@ -136,13 +136,14 @@ def plans(params: RealParams, requests: list[Request]) -> Iterator[Plan]:
     """The design, the two baselines, and the design without what is to be shown."""
     slots = 1 if params.mode == "sequential" else params.max_seqs
     cache = params.prefix_cache and params.mode != "static"
-    yield Plan(CHOSEN, params.mode, requests, slots, params, params.spec, cache)
-    yield Plan(SEQUENTIAL, "sequential", requests[:SEQUENTIAL_REQUESTS], 1, params)
-    yield Plan(STATIC, "static", requests, BASE_SLOTS, params)
+    blocks, enough = params.num_blocks, BASE_SLOTS * params.worst_case_blocks
+    yield Plan(CHOSEN, params.mode, requests, slots, params, params.spec, cache, blocks)
+    yield Plan(SEQUENTIAL, "sequential", requests[:SEQUENTIAL_REQUESTS], 1, params, num_blocks=enough)
+    yield Plan(STATIC, "static", requests, BASE_SLOTS, params, num_blocks=enough)
     if params.spec != "none":
-        yield Plan(PLAIN, params.mode, requests, slots, params, "none", cache)
+        yield Plan(PLAIN, params.mode, requests, slots, params, "none", cache, blocks)
     if params.shared_prefix and cache:
-        yield Plan(UNCACHED, params.mode, requests, slots, params, params.spec, False)
+        yield Plan(UNCACHED, params.mode, requests, slots, params, params.spec, False, blocks)
 
 
 def measure(engine: PagedEngine, params: RealParams, ctx: Context, before: CostModel) -> Working[Report]:
@@ -194,16 +195,20 @@ def mean_batch(run: ServeResult) -> int:
 
 
 def _served(engine: PagedEngine, plan: Plan) -> Working[ServeResult]:
-    steps, tokens, last = engine.serve_steps(plan.requests, **plan.engine_options), 0, time.perf_counter()
+    if plan.num_blocks != engine.num_blocks:
+        engine = PagedEngine(engine.model, engine.draft, plan.num_blocks, BLOCK_TOKENS)
+    steps, tokens, silent = engine.serve_steps(plan.requests, **plan.engine_options), 0, 0
     total = sum(len(request.prompt) + request.output_tokens for request in plan.requests)
     while True:
         try:
-            tokens += next(steps).tokens
+            record = next(steps)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
-        if time.perf_counter() - last > SILENT_S:
+        tokens += record.tokens
+        silent += ITERATION_TOKENS + record.tokens
+        if silent > SILENT_TOKENS:
             yield Progress(min(tokens, total), total, f"serving: {plan.name}")
-            last = time.perf_counter()
+            silent = 0
 
 
 def foresee(plan: Plan, run: ServeResult, cost: CostModel, share: float) -> SimResult:
@@ -211,9 +216,9 @@ def foresee(plan: Plan, run: ServeResult, cost: CostModel, share: float) -> SimR
     spec = None
     if plan.spec != "none":
         spec = {"kind": "draft", "k": plan.params.k, "alpha": acceptance_rate(run, plan.params.k), "draft_cost": share}
-    cache = {"blocks": plan.params.num_blocks} if plan.cache else None
+    cache = {"blocks": plan.num_blocks} if plan.cache else None
     trace = trace_of(plan)
-    return simulate(trace, cost, plan.scheduler, num_blocks=plan.params.num_blocks, prefix_cache=cache, spec=spec, log_iterations=True)
+    return simulate(trace, cost, plan.scheduler, num_blocks=plan.num_blocks, prefix_cache=cache, spec=spec, log_iterations=True)
 
 
 def trace_of(plan: Plan) -> Trace:
