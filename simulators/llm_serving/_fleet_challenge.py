@@ -8,11 +8,11 @@ ORDINARY_DAY = Challenge(
     slug="an_ordinary_day_for_a_third",
     title="An ordinary day, for less than a third",
     brief=(
-        "One region, 200 requests/s at the peak, a keynote that lifts the load 1.8 times within minutes at nine, as announced. New replicas "
-        "serve 300 s after they are ordered. Answers have 350 tokens.\n\n"
+        "One region, 200 requests/s at the peak, a keynote that lifts the load 1.8 times within minutes at nine, as announced. New "
+        "replicas serve 300 s after they are ordered. Answers have 350 tokens.\n\n"
         "* At most **1.5 points** behind all reasoning in right answers.\n"
         "* At most **0.3 %** of the requests may wait over 2 s.\n"
-        "* The safety path adds at most **0.9 s** at the 95th percentile.\n"
+        "* The safety path adds at most **0.65 s** at the 95th percentile.\n"
         "* At most **64 tokens** of an unsafe answer are shown before a check can stop it.\n"
         "* At most **30 %** of the cost of all reasoning on a fleet of peak size.\n\n"
         "The router's noise is 0.5. Choose models, autoscaler and safety path."
@@ -33,7 +33,7 @@ ORDINARY_DAY = Challenge(
     assertions=(
         Assertion("quality_gap", "<=", 1.5, "points", "target", label="Behind all reasoning"),
         Assertion("violation_share", "<=", 0.3, "%", "target", label="Requests that wait over 2 s"),
-        Assertion("added_p95_s", "<=", 0.9, "s", "target", label="Added by the safety path, 95th percentile"),
+        Assertion("added_p95_s", "<=", 0.65, "s", "target", label="Added by the safety path, 95th percentile"),
         Assertion("unsafe_tokens", "<=", 64.0, "tokens", "target", label="Unsafe tokens shown"),
         Assertion("cost_share", "<=", 30.0, "% of all reasoning at peak size", "ceiling", label="GPU cost"),
     ),
@@ -43,7 +43,7 @@ ORDINARY_DAY = Challenge(
     maxed={"routing": "reasoning", "policy": "static", "warm": 20, "safety": "streaming", "window": 24},
     debrief=(
         "Most queries are easy, so a router gives nearly the quality of reasoning for a third of its GPU time. The keynote is announced: a "
-        "forecast orders for it in time, and standbys do the same without one, for a bill that never sleeps. Reactive scaling alone loses the "
-        "minutes that a replica takes to come. Holding back a window costs tenths of a second, checking the whole answer costs all of it."
+        "forecast orders for it in time, and standbys do the same without one, for a bill that never sleeps. Reactive scaling alone loses "
+        "the minutes that a replica takes to come. Holding back a window costs tenths of a second, checking the whole answer costs all of it."
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from simulators.engines.serving.cascade import RouteResult
-from simulators.engines.serving.safety import checked_tokens
+from simulators.engines.serving.safety import checked_tokens, exposure_tokens
 from simulators.lab import Insight
 from simulators.llm_serving._fleet_load import Loads, fastest_rise
 from simulators.llm_serving._fleet_params import FleetDayParams
@@ -13,7 +13,7 @@ from simulators.llm_serving._fleet_pools import POOLS, RTT_S, FleetDay, lag_of
 from simulators.llm_serving._fleet_router import cost_within
 from simulators.llm_serving._fleet_safety import SafetyReport
 
-MISSED = 0.0005
+LAGS_S = (30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0)  # at which policies are compared
 POINT = 1.0
 
 
@@ -22,7 +22,7 @@ def router(curves: Mapping[str, list[RouteResult]], singles: Mapping[str, RouteR
     shares = {name: cost_within(curve, best, POINT) for name, curve in curves.items()}
     if shares["router"] is None or shares["oracle"] is None:
         return
-    blind = f", one that sees nothing {shares['blind']:.0%}" if shares["blind"] is not None else ""
+    blind = f", one that sees next to nothing {shares['blind']:.0%}" if shares["blind"] is not None else ""
     yield Insight(
         f"Within one point of all reasoning ({best.quality:.1%} right) this router costs {shares['router']:.0%} of its GPU time; one that "
         f"knows the difficulty {shares['oracle']:.0%}{blind}.",
@@ -31,7 +31,7 @@ def router(curves: Mapping[str, list[RouteResult]], singles: Mapping[str, RouteR
     )
 
 
-def scaling(fleet: FleetDay, loads: Loads, params: FleetDayParams, missed: Mapping[str, Sequence[float]]) -> Iterator[Insight]:
+def scaling(fleet: FleetDay, loads: Loads, params: FleetDayParams, missed: Mapping[str, Sequence[float]], own: bool) -> Iterator[Insight]:
     lag_s = max(lag_of(pool, params) for pool in POOLS)
     ahead = round(lag_s + params.interval_s)
     rise, room = fastest_rise(loads.total_rps, ahead), 1 / params.target
@@ -45,15 +45,16 @@ def scaling(fleet: FleetDay, loads: Loads, params: FleetDayParams, missed: Mappi
         )
     elif params.policy in {"predictive", "hybrid"}:
         yield Insight(
-            f"{params.policy.capitalize()} scaling orders before the load comes: {fleet.violation_share:.2%} of the requests wait over 2 s, "
-            f"with {fleet.gpu_hours:,.0f} GPU-hours.",
+            f"{params.policy.capitalize()} scaling orders before the load comes: {fleet.violation_share:.2%} of the requests wait over "
+            f"2 s, with {fleet.gpu_hours:,.0f} GPU-hours.",
             "architecture",
             "forecast",
         )
-    if params.spike > 1:
+    if params.spike > 1 and not own:
+        at = LAGS_S.index(300.0)
         yield Insight(
-            f"Nobody forecast the {params.spike:.1f}x spike at 15:00: at the longest lag reactive scaling misses {missed['reactive'][-1]:.2%}, "
-            f"predictive {missed['predictive'][-1]:.2%}, the larger of both {missed['hybrid'][-1]:.2%}.",
+            f"Nobody forecast the {params.spike:.1f}x spike at 15:00: at a lag of 300 s reactive scaling misses {missed['reactive'][at]:.2%}, "
+            f"predictive {missed['predictive'][at]:.2%}, the larger of both {missed['hybrid'][at]:.2%}.",
             "evaluation",
             "spike",
         )
@@ -61,18 +62,19 @@ def scaling(fleet: FleetDay, loads: Loads, params: FleetDayParams, missed: Mappi
 
 def safety(report: SafetyReport, params: FleetDayParams) -> Iterator[Insight]:
     totals = {name: parts.total for name, parts in report.waterfalls.items()}
+    shown = exposure_tokens("optimistic", report.typical, params.answer_tokens, params.window)
     yield Insight(
         f"The first token is visible after {totals[params.safety]:.2f} s on the {params.safety} path; serial {totals['serial']:.2f} s, "
-        f"streaming {totals['streaming']:.2f} s, optimistic {totals['optimistic']:.2f} s but with {report.shown_tokens:.0f} unsafe tokens shown "
-        "by the path of this run before a check can stop them.",
+        f"streaming {totals['streaming']:.2f} s, optimistic {totals['optimistic']:.2f} s, which shows {shown:.0f} tokens of an "
+        "unsafe answer before a check can stop it.",
         "deep_dive",
         "safety_path",
     )
     if params.recheck and params.safety in {"streaming", "optimistic"}:
         twice = checked_tokens(2 * params.answer_tokens, params.window, cumulative=True)
         yield Insight(
-            f"Each check reads all so far: {report.checked_tokens:,} tokens for an answer of {params.answer_tokens:,}, and {twice:,} for one "
-            "twice as long: the work grows with the square.",
+            f"Each check reads all so far: {report.checked_tokens:,} tokens for an answer of {params.answer_tokens:,}, and {twice:,} for "
+            "one twice as long: the work grows with the square.",
             "deep_dive",
             "quadratic_checks",
         )
@@ -93,8 +95,8 @@ def world(fleet: FleetDay, loads: Loads, alone_peak_to_mean: float, params: Flee
         )
     if fleet.retries > 1.005:
         yield Insight(
-            f"Wrong answers asked for again add {fleet.retries - 1:.1%} load: a cheaper model mix pays part of its saving back, and most when "
-            "quality drops.",
+            f"Wrong answers asked for again add {fleet.retries - 1:.1%} load: a cheaper model mix pays part of its saving back, and most "
+            "when quality drops.",
             "evaluation",
             "retries",
         )

@@ -62,7 +62,7 @@ def make_loads(ctx: Context, params: FleetDayParams) -> Loads:
     for region in range(params.regions):
         shifted = np.roll(clean, region * len(clean) // params.regions) / params.regions
         spike = np.ones(len(clean))
-        spike[SPIKE_FROM_S:SPIKE_TO_S] = params.spike
+        spike[SPIKE_FROM_S:SPIKE_TO_S] = params.spike if own is None else 1.0
         drawn = noise(ctx.rng(f"fleet/load/{region}"), len(clean)) if own is None else 1.0
         rows.append(shifted * drawn * spike)
         forecasts.append(shifted * noise(ctx.rng(f"fleet/forecast/{region}"), len(clean)))

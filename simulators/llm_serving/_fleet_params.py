@@ -16,7 +16,7 @@ WINDOWED = {"safety": ["streaming", "optimistic"]}
 
 
 class FleetDayParams(LabParams):
-    """Models, autoscaler, load, safety. Of the load only the regions and the spike act on the user's own curve."""
+    """Models, autoscaler, load, safety. Of the load only the regions act on the user's own curve."""
 
     routing: Routing = param(
         "router",
@@ -25,7 +25,7 @@ class FleetDayParams(LabParams):
         labels={
             "router": "Router",
             "oracle": "Router that knows the difficulty",
-            "blind": "Router that sees nothing",
+            "blind": "Router that sees next to nothing",
             "mini": "All mini",
             "full": "All full",
             "reasoning": "All reasoning",
@@ -185,8 +185,8 @@ class FleetDayParams(LabParams):
         "streaming",
         title="Safety path",
         group="Safety",
-        help="Serial: input check, answer, output check, then show. Parallel: the input check beside the prefill. Streaming: windows of the "
-        "answer are held back until checked. Optimistic: shown at once, checked after.",
+        help="Serial: input check, answer, output check, then show. Parallel: the input check beside the prefill. Streaming: windows of "
+        "the answer are held back until checked. Optimistic: shown at once, checked after.",
     )
     window: int = param(
         32,

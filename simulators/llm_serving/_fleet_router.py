@@ -13,7 +13,7 @@ from simulators.llm_serving._fleet_params import FleetDayParams
 
 Floats = npt.NDArray[np.float64]
 QUERIES = 20_000
-BLIND_NOISE = 1e3  # a signal that says nothing
+BLIND_NOISE = 9.0  # a signal that says next to nothing
 PRICES = np.geomspace(0.005, 3.0, 66)
 CURVES = ("router", "oracle", "blind")
 PRICES_A_STEP = 8

@@ -23,7 +23,7 @@ PART_NAMES = {
     "held": "Tokens held back",
     "output_check": "Output check",
 }
-CURVE_NAMES = {"router": "Router", "oracle": "Knows the difficulty", "blind": "Sees nothing"}
+CURVE_NAMES = {"router": "Router", "oracle": "Knows the difficulty", "blind": "Sees next to nothing"}
 
 
 def quality_metrics(routed: RouteResult, best: RouteResult, oracle_gpu_s: float | None) -> list[Metric]:
@@ -144,7 +144,7 @@ def lag_figure(lags: Sequence[float], missed: Mapping[str, Sequence[float]], par
         Series(name.capitalize(), lags, [100 * value for value in values], colour=k) for k, (name, values) in enumerate(missed.items())
     ]
     last = {name: values[-1] for name, values in missed.items()}
-    title = f"At a lag of {lags[-1] / 60:.0f} min reactive misses {last['reactive']:.1%}, predictive {last['predictive']:.1%}, hybrid {last['hybrid']:.1%}"
+    title = f"At a lag of {lags[-1] / 60:.0f} min " + ", ".join(f"{name} misses {share:.1%}" for name, share in last.items())
     said = "; ".join(
         f"{name}: " + ", ".join(f"{lag:.0f} s {value:.2%}" for lag, value in zip(lags, values, strict=True))
         for name, values in missed.items()

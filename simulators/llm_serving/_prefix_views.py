@@ -201,7 +201,7 @@ def hot_table(world: World) -> Table:
 
 
 def curve_table(curves: Mapping[str, Floats]) -> Table:
-    rows = []
+    rows: list[tuple[str | float, ...]] = []
     for k, capacity in enumerate(CAPACITIES):
         rows.append((f"{capacity:,}" if capacity else "unbounded", *(round(float(curves[name][k]), 4) for name in POLICIES)))
     columns = ("Cache (blocks of 512 tokens)", *(f"{POLICY_NAMES[name]} (share of blocks)" for name in POLICIES))

@@ -14,7 +14,6 @@ from simulators.llm_serving._fleet_pools import FleetDay, fleet_day, pool_day, s
 from simulators.llm_serving._fleet_router import chosen, cost_within, frontier, queries, single
 from simulators.llm_serving._fleet_safety import safety_report
 
-LAGS_S = (30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0)
 COMPARED = ("reactive", "predictive", "hybrid")
 
 
@@ -28,12 +27,12 @@ class FleetDayLab(Lab):
     full and reasoning cost 0.05, 0.30 and 2.0 GPU seconds a query. The router sees the difficulty with noise and takes, query by query,
     the model with the largest expected quality less price times GPU seconds. Wrong answers are asked for again with the chance you set.
 
-    **Pools.** Every model has its own replicas in every region and its own autoscaler. Requests queue as a fluid, second by second; one that
-    waits over 2 s is a miss. Running and warm replicas are paid for. Time to first token and between tokens come from replays of the
+    **Pools.** Every model has its own replicas in every region and its own autoscaler. Requests queue as a fluid, second by second; one
+    that waits over 2 s is a miss. Running and warm replicas are paid for. Time to first token and between tokens come from replays of the
     batching simulator at the utilisation of the moment.
 
-    **Safety.** 1 % of the answers are unsafe. An input check takes 120 ms (lognormal), an output check 80 ms. What each path adds is sampled
-    over the answers of the day. A detector that has read t tokens finds harm with chance 0.95 (1 - exp(-t / 40)).
+    **Safety.** 1 % of the answers are unsafe. An input check takes 120 ms (lognormal), an output check 80 ms. What each path adds is
+    sampled over the answers of the day. A detector that has read t tokens finds harm with chance 0.95 (1 - exp(-t / 40)).
 
     (Trap: slow growth over the day never breaks reactive scaling. Only a rise beyond one over the target, within lag and interval, does.)
     """
@@ -107,11 +106,11 @@ class FleetDayLab(Lab):
         own = make_loads(ctx, params.model_copy(update={"regions": 1}))
         return Result(
             metrics=[*quality, *shown],
-            figures=[first[0], ahead, views.lag_figure(LAGS_S, missed, params), first[1]],
+            figures=[first[0], ahead, views.lag_figure(say.LAGS_S, missed, params), first[1]],
             tables=[views.pool_table(fleet), views.mix_table(routed, singles)],
             insights=(
                 *say.router(curves, singles),
-                *say.scaling(fleet, loads, params, missed),
+                *say.scaling(fleet, loads, params, missed, ctx.data is not None),
                 *say.safety(report, params),
                 *say.world(fleet, loads, own.peak_to_mean, params),
             ),
@@ -125,11 +124,11 @@ def _missed(fleet: FleetDay, params: FleetDayParams) -> Working[dict[str, list[f
     total = max(sum(float(part.load_rps.sum()) for part in fleet.pools), 1e-9)
     missed: dict[str, list[float]] = {policy: [] for policy in COMPARED}
     for policy in COMPARED:
-        for lag_s in LAGS_S:
+        for lag_s in say.LAGS_S:
             late = 0.0
             for part in fleet.pools:
                 day = pool_day(part.pool, part.load_rps, part.forecast_rps, plain, policy=policy, lag_s=lag_s).day
                 late += float(part.load_rps.sum()) * day.violation_share
-                yield Progress(len(missed[policy]), len(LAGS_S), f"{policy} scaling at other lags")
+                yield Progress(len(missed[policy]), len(say.LAGS_S), f"{policy} scaling at other lags")
             missed[policy].append(late / total)
     return missed
