@@ -217,7 +217,7 @@ def side_insight(found: dict[str, Side]) -> Iterator[Insight]:
     paged = [side for side in found.values() if side.policy not in RESERVING] or list(found.values())
     worst, best = max(paged, key=_p99), min(paged, key=_p99)
     yield Insight(
-        f"When the one long prompt lands, short requests have a TTFT p99 of {seconds(worst.short_ttft_p99_s)} under {worst.label} and "
+        f"Side by side, short requests have a TTFT p99 of {seconds(worst.short_ttft_p99_s)} under {worst.label} and "
         f"{seconds(best.short_ttft_p99_s)} under {best.label}.",
         "deep_dive",
         "side_by_side",

@@ -146,6 +146,8 @@ def queue_figure(report: Report) -> Figure:
     times, waiting, _ = _over_time(report)
     most = int(np.argmax(waiting))
     title = f"Up to {waiting[most]:,.0f} requests wait at once, {seconds(times[most] - times[0])} into the run"
+    if not waiting.any():
+        title = "No request waits for long: the queues are empty whenever one looks"
     said = f"Requests waiting over all replicas: mean {waiting.mean():,.1f}, most {waiting.max():,.0f}."
     return line_figure(
         "queue",

@@ -168,7 +168,8 @@ def test_published_capacity_of_chunked_against_prefill_first() -> None:
         pytest.skip(f"{folder} is absent; set LOOP45_DATA to the folder that holds serving_cases")
     tables = next(folder.rglob("*.npz"))
     cost = CostModel.from_vidur(tables, 48)
-    trace = synth_trace("conversation", 2_000, 2.0, 1)
+    drawn = synth_trace("conversation", 2_000, 2.0, 1)
+    trace = Trace(drawn.arrival_s, np.minimum(drawn.prompt_tokens, 4_000 - drawn.output_tokens), drawn.output_tokens)
     found = {}
     for name, scheduler in (("v0", SchedulerConfig("vllm_v0")), ("sarathi", SchedulerConfig("sarathi"))):
         for limit in (0.2, 1.0):
