@@ -96,6 +96,7 @@ class Disaggregation(Lab):
         cost_of(DisaggregationParams(), "H100").step_s([1], [])
 
     def run(self, params: DisaggregationParams, ctx: Context) -> Steps:
+        self.warm_up()  # nothing to do where the worker has
         yield Progress(0, 1, "drawing requests")
         world = world_of(params, ctx)
         layout = own_layout(world)

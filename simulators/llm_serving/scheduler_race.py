@@ -103,6 +103,7 @@ class SchedulerRace(Lab):
         cost_of(RaceParams()).step_s([1], [])
 
     def run(self, params: RaceParams, ctx: Context) -> Steps:
+        self.warm_up()  # nothing to do where the worker has
         yield Progress(0, 1, "drawing requests")
         world = world_of(params, ctx)
         yield Progress(0, 1, "serving")

@@ -64,7 +64,7 @@ class Memory:
         return (
             f"{self.model.name} {self.weights} needs {self.model.weight_bytes(self.weights) / GB:.0f} GB, and every GPU "
             f"{RESERVED_BYTES / GB:.0f} GB beside; {self.gpus} x {self.gpu.name} has {self.gpu.memory_bytes * self.gpus / GIB:.0f} GiB: "
-            f"use tp >= {self._tp_that_fits()}{' or fp8' if self.weights == 'bf16' else ''}"
+            f"use tp >= {self._tp_that_fits()}{' or fp8' if self.weights == 'bf16' else ''}."
         )
 
     def _tp_that_fits(self) -> int:
