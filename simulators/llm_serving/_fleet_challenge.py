@@ -44,6 +44,7 @@ ORDINARY_DAY = Challenge(
     debrief=(
         "Most queries are easy, so a router gives nearly the quality of reasoning for a third of its GPU time. The keynote is announced: a "
         "forecast orders for it in time, and standbys do the same without one, for a bill that never sleeps. Reactive scaling alone loses "
-        "the minutes that a replica takes to come. Holding back a window costs tenths of a second, checking the whole answer costs all of it."
+        "the minutes that a replica takes to come. Holding back a window costs tenths of a second, checking the whole answer costs "
+        "all of it."
     ),
 )

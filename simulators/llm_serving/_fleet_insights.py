@@ -53,8 +53,8 @@ def scaling(fleet: FleetDay, loads: Loads, params: FleetDayParams, missed: Mappi
     if params.spike > 1 and not own:
         at = LAGS_S.index(300.0)
         yield Insight(
-            f"Nobody forecast the {params.spike:.1f}x spike at 15:00: at a lag of 300 s reactive scaling misses {missed['reactive'][at]:.2%}, "
-            f"predictive {missed['predictive'][at]:.2%}, the larger of both {missed['hybrid'][at]:.2%}.",
+            f"Nobody forecast the {params.spike:.1f}x spike at 15:00: at a lag of 300 s reactive scaling misses "
+            f"{missed['reactive'][at]:.2%}, predictive {missed['predictive'][at]:.2%}, the larger of both {missed['hybrid'][at]:.2%}.",
             "evaluation",
             "spike",
         )

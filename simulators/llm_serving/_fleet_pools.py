@@ -70,7 +70,7 @@ def surfaces(ctx: Context) -> Working[tuple[Surface, ...]]:
     """Replays of a short trace at rising rates, made once."""
 
     def build() -> Working[tuple[Surface, ...]]:
-        made = []
+        made: list[Surface] = []
         for pool in POOLS:
             cost, scheduler = pool.cost(), SchedulerConfig("vllm_v1", max_seqs=256)
             rush = synth_trace("batch", SURFACE_REQUESTS, 1.0, SURFACE_SEED, lengths=pool.lengths)
@@ -102,11 +102,11 @@ class PoolDay:
 
     @property
     def capacity_rps(self) -> Floats:
-        return self.day.replicas * self.pool.replica_rps
+        return np.asarray(self.day.replicas * self.pool.replica_rps, dtype=np.float64)
 
     @property
     def utilisation(self) -> Floats:
-        return np.minimum(self.load_rps / self.capacity_rps, 1.0)
+        return np.asarray(np.minimum(self.load_rps / self.capacity_rps, 1.0), dtype=np.float64)
 
 
 @dataclass(frozen=True)
