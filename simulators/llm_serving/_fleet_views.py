@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.engines.serving.cascade import TIERS, RouteResult
-from simulators.figures import Axis, Series, bar_figure, line_figure, with_line
+from simulators.figures import Axis, Series, bar_figure, line_figure
 from simulators.lab import Figure, Metric, Table
 from simulators.llm_serving._fleet_load import HOUR_S, MINUTE_S, Loads
 from simulators.llm_serving._fleet_params import FleetDayParams
@@ -139,20 +139,19 @@ def frontier_figure(curves: Mapping[str, Sequence[RouteResult]], singles: Mappin
     return line_figure("frontier", title, summary, series, Axis("GPU time a query", "GPU-s", "log"), Axis("Answered rightly", "%"))
 
 
-def lag_figure(lags: Sequence[float], missed: Mapping[str, Sequence[float]], params: FleetDayParams) -> Figure:
+def lag_figure(lags: Sequence[float], missed: Mapping[str, Sequence[float]], fleet: FleetDay, params: FleetDayParams) -> Figure:
     series = [
         Series(name.capitalize(), lags, [100 * value for value in values], colour=k) for k, (name, values) in enumerate(missed.items())
     ]
+    if params.lag_from == "given" and params.policy != "static":
+        series.append(Series("This run", [params.lag_s], [100 * fleet.violation_share], "markers", 3))
     last = {name: values[-1] for name, values in missed.items()}
     title = f"At a lag of {lags[-1] / 60:.0f} min " + ", ".join(f"{name} misses {share:.1%}" for name, share in last.items())
     said = "; ".join(
         f"{name}: " + ", ".join(f"{lag:.0f} s {value:.2%}" for lag, value in zip(lags, values, strict=True))
         for name, values in missed.items()
     )
-    figure = line_figure(
-        "lag", title, said + ".", series, Axis("Lag of a new replica", "s", "log"), Axis("Requests that wait over 2 s", "%")
-    )
-    return with_line(figure, label="this run", x=params.lag_s) if params.lag_from == "given" else figure
+    return line_figure("lag", title, said + ".", series, Axis("Lag of a new replica", "s", "log"), Axis("Requests that wait over 2 s", "%"))
 
 
 def safety_figure(report: SafetyReport, path: str) -> Figure:

@@ -143,17 +143,29 @@ def router_figure(params: PrefixParams, readings: Mapping[str, Reading]) -> Figu
         title = f"{ROUTERS[fastest]} finds most and answers first"
     summary = "; ".join(f"{ROUTERS[name]}: {r.hit_tokens:.1%} found, {r.ttft_mean_s:,.2f} s" for name, r in readings.items())
     figure = line_figure("routers", title, summary, series, Axis("Prompt tokens found", percent=True), Axis("Mean TTFT", "s", "log"))
+    labels = _labels(readings)
     for trace, (name, reading) in zip(figure.plot["data"], readings.items(), strict=True):
         right = reading.hit_tokens < 0.6 * max(r.hit_tokens for r in readings.values())
-        trace |= {
-            "mode": "markers+text",
-            "text": [ROUTERS[name]],
-            "textposition": "middle right" if right else "middle left",
-            "hovertext": trace["text"],
-        }
+        place = "middle right" if right else "middle left"
+        trace |= {"mode": "markers+text", "text": [labels[name]], "textposition": place, "hovertext": trace["text"]}
         trace["hovertemplate"] = "%{hovertext}<extra></extra>"
     figure.plot["layout"]["showlegend"] = False
     return figure
+
+
+def _labels(readings: Mapping[str, Reading]) -> dict[str, str]:
+    """Names beside the points; points that lie on each other share the label of the first."""
+    labels: dict[str, str] = {}
+    for name, reading in readings.items():
+        on = next((other for other in labels if labels[other] and _close(readings[other], reading)), None)
+        labels[name] = "" if on else ROUTERS[name]
+        if on:
+            labels[on] += f", {ROUTERS[name].lower()}"
+    return labels
+
+
+def _close(a: Reading, b: Reading) -> bool:
+    return abs(a.hit_tokens - b.hit_tokens) < 0.03 and 0.6 < a.ttft_mean_s / b.ttft_mean_s < 1.7
 
 
 def load_figure(reading: Reading) -> Figure:

@@ -106,7 +106,7 @@ class FleetDayLab(Lab):
         own = make_loads(ctx, params.model_copy(update={"regions": 1}))
         return Result(
             metrics=[*quality, *shown],
-            figures=[first[0], ahead, views.lag_figure(say.LAGS_S, missed, params), first[1]],
+            figures=[first[0], ahead, views.lag_figure(say.LAGS_S, missed, fleet, params), first[1]],
             tables=[views.pool_table(fleet), views.mix_table(routed, singles)],
             insights=(
                 *say.router(curves, singles),
