@@ -12,7 +12,7 @@ from simulators.errors import InvalidInput
 Method = Literal["bonferroni", "holm", "bh"]
 
 
-def adjust(p: ArrayLike, method: Method) -> NDArray[np.float64]:
+def adjust(p: ArrayLike, method: Method = "bonferroni") -> NDArray[np.float64]:
     """Adjusted p-values (m,) in the order given, at most 1; of several families (runs, m) each row is one.
 
     bonferroni  any false rejection has probability at most alpha: p times m

@@ -76,3 +76,7 @@ def test_unknown_method_is_refused():
 def test_each_row_is_a_family_of_its_own(method):
     p = np.random.default_rng(3).random((6, 9)) ** 3
     np.testing.assert_array_equal(multiple.adjust(p, method), [multiple.adjust(row, method) for row in p])
+
+
+def test_bonferroni_is_the_default():
+    np.testing.assert_array_equal(multiple.adjust([0.01, 0.2]), multiple.adjust([0.01, 0.2], "bonferroni"))

@@ -321,3 +321,11 @@ def test_a_table_without_keys_is_one_cell():
     y = np.arange(10.0)
     total = MomentTable(()).update({"y": y}).total()
     assert (total.n, total.mean[0], total.covariance()[0, 0]) == pytest.approx((10, 4.5, y.var(ddof=1)))
+
+
+def test_rows_are_picked_by_anything_true_or_false():
+    y = np.arange(6.0)
+    for picked in ([True, False, True, False, True, False], [1, 0, 1, 0, 1, 0]):
+        assert Moments.from_arrays({"y": y}, where=picked).sums.tolist() == [6.0]
+    with pytest.raises(InvalidInput, match="unequal lengths"):
+        Moments.from_arrays({"y": y}, where=[True, False])

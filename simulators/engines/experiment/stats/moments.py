@@ -67,17 +67,20 @@ class Moments:
             object.__setattr__(self, field, value)
 
     @classmethod
-    def from_arrays(cls, columns: Mapping[str, ArrayLike], where: NDArray[np.bool_] | None = None) -> Moments:
-        """One pass over columns of n numbers each; `where` (n,) picks rows. Boolean columns are proportions.
+    def from_arrays(cls, columns: Mapping[str, ArrayLike], where: ArrayLike | None = None) -> Moments:
+        """One pass over columns of n numbers each; `where` (n,), true or false, picks rows. Boolean columns are proportions.
 
         Raises InvalidInput for columns of unequal length, of text, or with a missing or infinite value among the picked rows.
         """
         arrays = number_columns(columns)
+        mask = None if where is None else np.asarray(where, dtype=bool)
+        if mask is not None:
+            equal_lengths(arrays | {"where": mask})
         names, kinds = tuple(arrays), column_kinds(arrays)
         merged = empty(names, kinds)
         for rows in blocks(arrays):
             block = block_columns(arrays, rows)
-            picked = np.ones(len(block[0]), dtype=bool) if where is None else where[rows]
+            picked = np.ones(len(block[0]), dtype=bool) if mask is None else mask[rows]
             with np.errstate(invalid="ignore"):  # infinite values are refused below, by name
                 shift = typical_values(block, picked)
                 n, sums, cross = picked_sums(block, shift, picked)
