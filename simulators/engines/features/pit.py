@@ -126,7 +126,8 @@ def warm_up() -> None:
 
 # --- the same over rows as dictionaries -------------------------------------------------------------------------------
 
-EVENT, CREATED = "event_timestamp", "created"
+EVENT = ("event_timestamp", "event_ts", "timestamp", "ts")  # names a column of times may have; the first that a row holds counts
+CREATED = ("created", "created_timestamp", "created_ts", "created_at")
 Record = Mapping[str, Any]
 
 
@@ -134,7 +135,7 @@ def point_in_time_join(
     entity_rows: Sequence[Record],
     feature_rows: Sequence[Record],
     *,
-    join_keys: Sequence[str],
+    join_keys: Sequence[str] | str,
     feature: str,
     ttl_seconds: float | None = None,
     upper: Upper = "inclusive",
@@ -142,11 +143,12 @@ def point_in_time_join(
 ) -> list[Any]:
     """The value of `feature` (any type) for each entity row, None where there is none.
 
-    Rows hold the join keys and `event_timestamp`; feature rows also `feature` and, where known, `created`. Times: see `microseconds`.
+    Rows hold the join keys and `event_timestamp`; feature rows also `feature` and, where known, `created`. Other usual names of the two
+    times are read as well: `EVENT`, `CREATED`. Times: see `microseconds`. A single join key needs no list.
     """
     if not feature_rows:
         return [None] * len(entity_rows)
-    created = _objects([row.get(CREATED) for row in feature_rows])
+    created = _created_of(feature_rows)
     index = PointInTimeIndex(_keys_of(feature_rows, join_keys), _times_of(feature_rows), np.zeros(len(feature_rows)), created)
     if not entity_rows:
         return []
@@ -157,37 +159,50 @@ def point_in_time_join(
 
 
 def snapshot(
-    feature_rows: Sequence[Record], *, join_keys: Sequence[str], feature: str, start: Any, end: Any, ttl_seconds: float | None = None
+    feature_rows: Sequence[Record], *, join_keys: Sequence[str] | str, feature: str, start: Any, end: Any, ttl_seconds: float | None = None
 ) -> dict[Any, Any]:
     """The newest value of every key from `start` to `end`, both included: what a store holds after that interval was loaded.
 
-    With a time to live as well, the later of `start` and `end - ttl` counts. Keys are plain values, or tuples for several join keys.
-    Raises InvalidInput when `start` lies behind `end`.
+    With a time to live as well, the later of `start` and `end - ttl` counts; `start` None: from the first row on. Keys are plain
+    values, or tuples for several join keys. Raises InvalidInput when `start` lies behind `end`.
     """
     first, last, ttl_us = microseconds(start), microseconds(end), span(ttl_seconds)
     if first > last:
         raise InvalidInput(f"The snapshot starts at {start} and ends at {end}; expected a start before the end.", field="start")
     first = max(first, last - ttl_us) if ttl_us is not None else first
     times = _times_of(feature_rows)
-    created = times_of(_objects([row.get(CREATED) for row in feature_rows]))
+    created = times_of(_created_of(feature_rows))
     within = np.flatnonzero((times >= first) & (times <= last) & (times != NEVER))
     oldest_first = within[np.lexsort([created[within], times[within]])]
     return {_key_of(feature_rows[row], join_keys): _field(feature_rows[row], feature, int(row)) for row in oldest_first}
 
 
-def _key_of(row: Record, join_keys: Sequence[str]) -> Any:
-    values = tuple(row[name] for name in join_keys)
+def _key_of(row: Record, join_keys: Sequence[str] | str) -> Any:
+    values = tuple(row[name] for name in _names(join_keys))
     return values[0] if len(values) == 1 else values
 
 
-def _keys_of(rows: Sequence[Record], join_keys: Sequence[str]) -> tuple[NDArray[Any], ...]:
+def _keys_of(rows: Sequence[Record], join_keys: Sequence[str] | str) -> tuple[NDArray[Any], ...]:
     if not join_keys:
         raise InvalidInput("No join key was given; expected at least one column name.", field="join_keys")
-    return tuple(_objects([_field(row, name, number) for number, row in enumerate(rows)]) for name in join_keys)
+    return tuple(_objects([_field(row, name, number) for number, row in enumerate(rows)]) for name in _names(join_keys))
+
+
+def _names(join_keys: Sequence[str] | str) -> Sequence[str]:
+    return (join_keys,) if isinstance(join_keys, str) else join_keys
 
 
 def _times_of(rows: Sequence[Record]) -> Times:
-    return times_of(_objects([_field(row, EVENT, number) for number, row in enumerate(rows)]))
+    return times_of(_objects([_field(row, _first(row, EVENT), number) for number, row in enumerate(rows)]))
+
+
+def _created_of(rows: Sequence[Record]) -> NDArray[Any]:
+    return _objects([row.get(_first(row, CREATED)) for row in rows])
+
+
+def _first(row: Record, names: Sequence[str]) -> str:
+    """The first of the names that the row holds, and the usual one where it holds none."""
+    return next((name for name in names if name in row), names[0])
 
 
 def _field(row: Record, name: str, number: int) -> Any:

@@ -17,7 +17,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def microseconds(value: Any) -> int:
-    """One timestamp: a datetime or ISO 8601 text (any offset; none means UTC), a numpy datetime, or whole microseconds.
+    """One timestamp: a datetime or ISO 8601 text (any offset; none means UTC), a numpy datetime, or whole microseconds (3.0 is whole).
 
     None, NaT and NaN, the marks of a missing value in a data frame, are `NEVER`.
     """
@@ -29,7 +29,8 @@ def microseconds(value: Any) -> int:
         value = _parsed(value)
     if isinstance(value, datetime):
         return _since_epoch(value)
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+    whole = isinstance(value, int | np.integer) or (isinstance(value, float | np.floating) and float(value).is_integer())
+    if whole and not isinstance(value, bool):
         return int(value)
     raise InvalidInput(f"{value!r} was given as a time; expected a datetime, ISO 8601 text or whole microseconds since 1970.")
 

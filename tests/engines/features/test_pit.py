@@ -204,3 +204,18 @@ def test_columns_of_a_data_frame_with_missing_times(zone: str | None) -> None:
     join = {"join_keys": ["user"], "feature": "clicks"}
     assert point_in_time_join(asked, rows, **join) == [3, None]
     assert point_in_time_join(asked, rows, **join, filter_by_created=True) == [None, None], "never known to have been created"
+
+
+@pytest.mark.parametrize(("event", "created"), [("timestamp", "created"), ("ts", "created_ts"), ("event_timestamp", "created_timestamp")])
+def test_rows_may_name_their_times_otherwise(event: str, created: str) -> None:
+    rows = [{"user": 1, event: 10 * S, created: 90 * S, "f": "late"}, {"user": 1, event: 5 * S, created: 5 * S, "f": "known"}]
+    asked = [{"user": 1, event: 20 * S}]
+    assert point_in_time_join(asked, rows, join_keys="user", feature="f") == ["late"]
+    assert point_in_time_join(asked, rows, join_keys=["user"], feature="f", filter_by_created=True) == ["known"]
+    assert snapshot(rows, join_keys="user", feature="f", start=None, end=9 * S) == {1: "known"}
+
+
+def test_whole_floats_are_times_and_others_are_not() -> None:
+    assert times_of([5e6, np.nan]).tolist() == [5_000_000, NEVER]
+    with pytest.raises(InvalidInput, match="whole microseconds"):
+        times_of([0.5])
