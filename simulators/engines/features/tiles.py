@@ -26,11 +26,16 @@ def partial(values: ArrayLike, op: str) -> Partial:
 
     count (n,); sum (sum, n); avg (sum, n); min, max (value,); std (n, sum, sum of squares, shift), both sums about the shift.
     `last` takes (n, 2) pairs of time and value and keeps the newest (time, value), of several at one time the last given.
-    Raises InvalidInput for an operation without a partial.
+    Raises InvalidInput for an operation without a partial, and for `last` without pairs.
     """
     _check(op)
     if op == "last":
-        pairs = np.asarray(values, dtype=float).reshape(-1, 2)
+        pairs = np.asarray(values, dtype=float)
+        pairs = pairs.reshape(-1, 2) if pairs.size == 0 else pairs
+        if pairs.ndim != 2 or pairs.shape[1] != 2:
+            raise InvalidInput(
+                f"Values of shape {pairs.shape} were given for last; expected pairs of time and value (n, 2).", field="values"
+            )
         pairs = pairs[~np.isnan(pairs).any(axis=1)]
         newest = len(pairs) - 1 - int(np.argmax(pairs[::-1, 0])) if len(pairs) else 0
         return tuple(pairs[newest].tolist()) if len(pairs) else ()
@@ -55,7 +60,7 @@ def _kept(numbers: NDArray[np.float64], op: str) -> Partial:
 
 
 def merge(partials: Iterable[Partial], op: str) -> float | None:
-    """The aggregate over all tiles together; None where they are empty.
+    """The aggregate over all tiles together; None where they are empty. A partial of `std` without a shift has its sums about 0.
 
     Raises ValueError for `count_distinct`, which does not tile (use `HyperLogLog`), and for other operations without a partial.
     """
@@ -79,8 +84,9 @@ def merge(partials: Iterable[Partial], op: str) -> float | None:
 
 def _deviation(kept: Sequence[Partial]) -> float:
     """Standard deviation about the common mean, dividing by the count; every tile is moved to the first one's shift."""
-    count, shift = math.fsum(part[0] for part in kept), kept[0][3]
-    moved = [(n, s, q, own - shift) for n, s, q, own in kept]
+    about = [(*part, 0.0)[:4] for part in kept]
+    count, shift = math.fsum(part[0] for part in about), about[0][3]
+    moved = [(n, s, q, own - shift) for n, s, q, own in about]
     mean = math.fsum(s + n * d for n, s, _, d in moved) / count
     squares = math.fsum(q - 2 * (mean - d) * s + n * (mean - d) ** 2 for n, s, q, d in moved)
     return math.sqrt(max(squares / count, 0.0))
@@ -111,8 +117,8 @@ class HyperLogLog:
         return 1.04 / math.sqrt(len(self.registers))
 
     def add(self, values: Any) -> HyperLogLog:
-        """Adds values (n,): whole numbers, floats or texts. Equal numbers are one value whatever their type."""
-        hashes = _hashes(np.atleast_1d(np.asarray(values)))
+        """Adds one value or any iterable of them: whole numbers, floats, texts or tuples. Equal numbers are one whatever their type."""
+        hashes = _hashes(_row(values))
         rest = hashes << np.uint64(self.p) | np.uint64(1 << (self.p - 1))  # the mark bounds the rank at 64 - p + 1
         rank = 64 - _bit_length(rest) + 1
         np.maximum.at(self.registers, (hashes >> np.uint64(64 - self.p)).astype(np.int64), rank.astype(np.uint8))
@@ -154,6 +160,16 @@ def _tau(x: float) -> float:
         x, before, y = math.sqrt(x), z, 0.5 * y
         z -= (1 - x) ** 2 * y
     return z / 3
+
+
+def _row(values: Any) -> NDArray[Any]:
+    """Values as one row (n,); numpy alone would take a set for one value and tuples for rows of values."""
+    if hasattr(values, "__array__"):
+        return np.ravel(values)
+    items = list(values) if isinstance(values, Iterable) and not isinstance(values, str | bytes) else [values]
+    if any(isinstance(item, tuple | list) for item in items):
+        return np.array([*items, None], dtype=object)[:-1]
+    return np.asarray(items)
 
 
 def _hashes(values: NDArray[Any]) -> NDArray[np.uint64]:

@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.engines.features.keys import KeyCodes, Keys
+from simulators.engines.features.keys import ABSENT, KeyCodes, KeyColumn, Keys
 from simulators.engines.features.order import KeyedOrder, Places, compiled
 from simulators.engines.features.times import NEVER, US_PER_S, Times, times_of
 from simulators.errors import InvalidInput
@@ -68,15 +68,23 @@ def aggregate(
 ) -> Floats:
     """The aggregate (m,) of the events (n,) of each query's key in its window; NaN for an empty window, counts included.
 
-    Events without a value (NaN) are left out. `std` divides by the count. `last` is the newest event's value, of several at one time the
-    last given. `mode` and `hop_s`: see `bounds`.
+    Values are numbers, for `count` and `count_distinct` also texts; events without one (NaN, None) are left out. `std` divides by the
+    count. `last` is the newest event's value, of several at one time the last given. `mode` and `hop_s`: see `bounds`.
     """
     if op not in get_args(Op):
         raise InvalidInput(f"op is '{op}'; expected one of {', '.join(get_args(Op))}.", field="op")
-    events = EventLog(keys, ts, values)
+    events = EventLog(keys, ts, _numbered(values) if op in ("count", "count_distinct") else values)
     at = times_of(query_ts)
     low, high = events.places(query_keys, *bounds(at, window_s, mode, hop_s))
     return events.over(low, np.where(at == NEVER, low, high), op)
+
+
+def _numbered(values: ArrayLike) -> ArrayLike:
+    """Numbers as they are, and a number for each distinct text; NaN where the value is missing."""
+    if np.asarray(values).dtype.kind not in "OUS":
+        return values
+    codes = KeyColumn(values).codes
+    return np.where(codes == ABSENT, np.nan, codes)
 
 
 class EventLog:
@@ -124,7 +132,9 @@ def _avg(values: Floats, low: Places, high: Places) -> Floats:
 def _std(values: Floats, low: Places, high: Places) -> Floats:
     shifted = values - values.mean()  # so that squares do not swallow the digits
     mean = _avg(shifted, low, high)
-    return np.sqrt(np.maximum(_avg(shifted**2, low, high) - mean**2, 0.0))
+    variance = np.maximum(_avg(shifted**2, low, high) - mean**2, 0.0)
+    changes = np.cumsum(np.diff(values, prepend=values[:1]) != 0)
+    return np.where(changes[high - 1] == changes[low], 0.0, np.sqrt(variance))  # the root would make 1e-9 of the rounding of equal values
 
 
 def _last(values: Floats, low: Places, high: Places) -> Floats:

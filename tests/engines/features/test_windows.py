@@ -197,3 +197,31 @@ def test_hyperloglog_merges_to_the_sketch_of_all_values() -> None:
         one.merge(HyperLogLog(9))
     with pytest.raises(InvalidInput, match="expected 4 to 16"):
         HyperLogLog(3)
+
+
+def test_texts_are_counted() -> None:
+    keys, ts, values = ["u"] * 4, [1, 2, 3, 4], ["x", "y", "x", None]
+    asked: dict[str, Any] = {"query_keys": ["u", "w"], "query_ts": [10, 10], "window_s": 60}
+    np.testing.assert_array_equal(windows.aggregate(keys, ts, values, op="count", **asked), [3, np.nan])
+    np.testing.assert_array_equal(windows.aggregate(keys, ts, values, op="count_distinct", **asked), [2, np.nan])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_equal_values_have_no_deviation(seed: int) -> None:
+    values = np.random.default_rng(seed).normal(size=200).repeat(3) * 1e3
+    keys, ts = np.arange(200).repeat(3), np.tile([1, 2, 3], 200)
+    assert not windows.aggregate(keys, ts, values, np.arange(200), np.full(200, 9), op="std", window_s=1).any()
+
+
+def test_partials_may_come_from_elsewhere() -> None:
+    assert tiles.merge([(3.0, 6.0, 14.0), (1.0, 4.0, 16.0)], "std") == pytest.approx(statistics.pstdev([1, 2, 3, 4]))
+    with pytest.raises(InvalidInput, match="pairs of time and value"):
+        tiles.partial([1.0, 2.0, 3.0, 4.0], "last")
+
+
+@pytest.mark.parametrize(
+    ("values", "distinct"),
+    [({"a", "b"}, 2), (range(9), 9), ((str(i % 7) for i in range(50)), 7), ("abc", 1), ([(1, 2), (3, 4), (1, 2)], 2)],
+)
+def test_sketches_take_any_iterable(values: Any, distinct: int) -> None:
+    assert HyperLogLog().add(values).count() == pytest.approx(distinct, abs=0.1)
