@@ -55,7 +55,7 @@ class Group(NamedTuple):
 class OnlineStore:
     """A store of the views in `schema`, {view: features}, under keys that start with `prefix`.
 
-    client     redis-py's `get`, `mget`, `hmget`, `hset`, `set`, `pipeline`, answering in bytes
+    client     redis-py's `mget`, `hmget`, `hset`, `set`, `pipeline`, answering in bytes; with `expire_s` also `expire`
     streaming  the views that `split_blob` keeps apart
     expire_s   time to live of every key written; None keeps them
     clock      seconds since 1970, for ages
@@ -86,13 +86,14 @@ class OnlineStore:
 
     # --- writing -------------------------------------------------------------------------------------------------------
 
-    def write(self, view: str, keys: Iterable[Any], values: ArrayLike, event_ts: ArrayLike) -> int:
-        """Stores the features (n, f) of `view` for entities (n,) as of event_ts (n,); the payload bytes written.
+    def write(self, view: str, keys: Iterable[Any], values: ArrayLike, event_ts: Any) -> int:
+        """Stores the features (n, f) of `view` for entities (n,) as of event_ts (n,), or one time for all; the payload bytes written.
 
         A later write replaces an earlier one, whatever their event times: whoever writes keeps the order of a key. Blobs hold other views
         too, so they are read first and written back whole.
         """
-        entities, rows, stamps = list(keys), np.asarray(values, dtype=float), times_of(event_ts)
+        entities, rows = list(keys), np.asarray(values, dtype=float)
+        stamps = times_of(event_ts if np.ndim(event_ts) else [event_ts] * len(entities))
         if rows.shape != (len(entities), len(self._features_of(view))) or len(stamps) != len(entities):
             expected = f"({len(entities)}, {len(self._features_of(view))}) values and {len(entities)} times"
             raise InvalidInput(
@@ -122,7 +123,7 @@ class OnlineStore:
         blobs[:, self._columns(group, view)] = rows
         pipe = self._client.pipeline(transaction=False)
         for key, blob in zip(keys, blobs, strict=True):
-            pipe.set(key, blob.tobytes(), ex=self._expire_s)
+            pipe.set(key, blob.tobytes(), **({} if self._expire_s is None else {"ex": self._expire_s}))
         pipe.execute()
         return int(blobs.nbytes)
 
@@ -165,8 +166,9 @@ class OnlineStore:
     def _read_blobs(self, entities: list[Any], wanted: list[tuple[str, str]], views: list[str], access: Access) -> OnlineRead:
         groups = [group for group in self.groups if set(group.views) & set(views)]
         if access == "serial":
-            commands = [[("get", self._blob_key(group, entity)) for entity in entities] for group in groups]
-            replies, trips = self._send(commands, access)
+            commands = [[("mget", [self._blob_key(group, entity)]) for entity in entities] for group in groups]
+            answers, trips = self._send(commands, access)
+            replies = [[reply[0] for reply in part] for part in answers]
             sent = sum(map(len, commands))
         else:
             replies, trips = self._fetch_blobs(groups, entities, access)

@@ -71,11 +71,15 @@ class ParityReport:
 def compare(
     online: ArrayLike, offline: ArrayLike, *, rtol: float = 1e-6, atol: float = 0.0, names: Sequence[str] | None = None
 ) -> ParityReport:
-    """Served values (n, f) against recomputed ones (n, f); they match within atol + rtol |offline|. NaN is null.
+    """Served values (n, f) against recomputed ones (n, f), or (n,) of a single feature.
+
+    They match within atol + rtol |offline|. NaN is null.
 
     Raises InvalidInput when the shapes or the number of names differ.
     """
     served, expected = (np.asarray(side, dtype=float) for side in (online, offline))
+    if served.ndim == expected.ndim == 1:
+        served, expected = served[:, np.newaxis], expected[:, np.newaxis]
     if served.ndim != 2 or served.shape != expected.shape:
         raise InvalidInput(f"online is {served.shape} and offline {expected.shape}; expected the same (rows, features).", field="online")
     labels = tuple(names) if names is not None else tuple(f"feature_{i}" for i in range(served.shape[1]))

@@ -148,3 +148,22 @@ def test_round_trips_add_up_and_shards_do_not() -> None:
     assert not none.time_ms.any() and not none.slow.any()
     slow = simulate(Network(1, 1, 1.0), rounds=1, keys=1, requests=2_000, rng=np.random.default_rng(5))
     assert slow.slow.all() and np.median(slow.time_ms) == pytest.approx(SLOW_FACTOR, rel=0.05)
+
+
+class FiveCommands(InProcessClient):
+    """A client that has no more than the store promises to use, and no options."""
+
+    get = expire = None  # type: ignore[assignment]
+
+    def set(self, key: str, value: bytes) -> bool:  # type: ignore[override]
+        return super().set(key, value)
+
+
+@pytest.mark.parametrize("layout", ["view_hash", "row_hash", "blob", "split_blob"])
+@pytest.mark.parametrize("access", ["serial", "per_view", "one_pipeline"])
+def test_five_commands_are_enough(layout: Any, access: Any) -> None:
+    made = OnlineStore(FiveCommands(), {"user": ["a", "b"], "item": ["c"]}, layout, clock=lambda: 10)
+    made.write("user", [1, 2], [[1, 2], [3, 4]], 4_000_000)
+    read = made.read([2, 1], ["b", "a"], access=access)
+    np.testing.assert_array_equal(read.values, [[4, 3], [2, 1]])
+    np.testing.assert_array_equal(read.age_s, [[6], [6]])

@@ -88,3 +88,8 @@ def test_bad_input_is_a_sentence(call, words) -> None:  # type: ignore[no-untype
     with pytest.raises(InvalidInput) as refused:
         call()
     assert words in refused.value.message
+
+
+def test_one_feature_may_come_as_a_row() -> None:
+    report = parity.compare([1.0, 2.0, NAN], [1.0, 3.0, 4.0])
+    assert report.mismatch == report.missing == pytest.approx(1 / 3)
