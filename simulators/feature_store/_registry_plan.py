@@ -13,11 +13,12 @@ import numpy as np
 from simulators.engines.features.definitions import FeatureView
 from simulators.engines.features.duplicates import clusters, pairs_above
 from simulators.engines.features.registry import DAY_S, UNREAD_DAYS, Registration, Registry, Retirement
+from simulators.engines.features.times import US_PER_S
 from simulators.feature_store._registry_params import Detector, RegistryParams
-from simulators.feature_store._registry_world import SOURCES, World
+from simulators.feature_store._registry_world import NOW_US, SOURCES, World
 
 Pair = tuple[int, int]
-NOW_S = 20_000.0 * DAY_S
+DAY_US = DAY_S * US_PER_S
 
 
 # --- duplicates --------------------------------------------------------------------------------------------------------
@@ -104,8 +105,8 @@ def clean_up(world: World, found: Found, params: RegistryParams) -> Clean:
     broken: set[str] = set()
     for name in leaving:
         broken |= set(registry.models_broken_by(name))
-        registry.deprecate(name, NOW_S)
-        registry.remove(name, NOW_S + (UNREAD_DAYS + 1) * DAY_S)
+        registry.deprecate(name, NOW_US)
+        registry.remove(name, NOW_US + (UNREAD_DAYS + 1) * DAY_US)
     return Clean(registry, (*removed, *leaving), wrong, tuple(sorted(broken)), tuple(sorted(changed)))
 
 
@@ -178,9 +179,9 @@ def _deprecated(world: World, feature: str, grace_days: int) -> Blast:
     registry = copy.deepcopy(world.registry)
     readers = registry.reads(feature)
     for model in readers:  # each reads until it has moved away
-        registry.record_read(feature, model, NOW_S + min(world.moves_after_days[model], grace_days) * DAY_S)
-    registry.deprecate(feature, NOW_S, grace_days=grace_days)
-    retirement = registry.remove(feature, NOW_S + grace_days * DAY_S, grace_days=grace_days)
+        registry.record_read(feature, model, NOW_US + round(min(world.moves_after_days[model], grace_days) * DAY_US))
+    registry.deprecate(feature, NOW_US, grace_days=grace_days)
+    retirement = registry.remove(feature, NOW_US + grace_days * DAY_US, grace_days=grace_days)
     still = tuple(sorted(model for model in readers if world.moves_after_days[model] > grace_days))
     day = max(float(grace_days), max((world.moves_after_days[model] for model in readers), default=0.0) + UNREAD_DAYS)
     models = registry.models_broken_by(feature)

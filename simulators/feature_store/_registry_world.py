@@ -159,7 +159,7 @@ MADE_FROM = {"derived.click_value": "events.ad_clicks", "derived.dwell_ratio": "
 
 
 def _view(name: str, source: str, owner: str, features: list[Feature], sla_s: float | None = 26 * 3_600.0) -> FeatureView:
-    return FeatureView(name, ("user_id",), source, "event_timestamp", owner, tuple(features), created="ingested_at", sla_s=sla_s)
+    return FeatureView(name, ("user_id",), source, "event_timestamp", "ingested_at", None, tuple(features), "batch", owner, sla_s)
 
 
 def _copy(view: FeatureView, feature: Feature, kind: Kind, number: int, draws: np.random.Generator) -> FeatureView:

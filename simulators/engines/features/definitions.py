@@ -19,6 +19,9 @@ MAX_BYTES, MAX_FEATURES = 10_000, 100
 NAME = re.compile(r"[A-Za-z][\w.]{0,99}")
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 _SECONDS = {"": 1, "s": 1, "min": 60, "h": 3_600, "d": 86_400}
+_OWNER = re.compile(r"\S.{0,99}")
+_SOURCE = re.compile(r"\w\S{0,199}")
+_OTHER_NAMES = {"ttl_s": "ttl", "sla_s": "sla", "window_s": "window", "filter": "where"}
 _KNOWN = {"name", "version", "entity", "source", "timestamp", "created", "ttl", "features", "mode", "owner", "sla"}
 _KNOWN_OF_FEATURE = {"op", "column", "window", "where"}
 
@@ -44,25 +47,29 @@ class Feature:
 class FeatureView:
     """Features of one entity from one source.
 
-    entity   the key columns
-    ttl_s    how old a value may be when it is joined or served; None: any age
-    sla_s    freshness promised for the 99th percentile; None: nothing is promised
+    entity    the key columns, a tuple; a single name may be given
+    ttl_s     how old a value may be when it is joined or served; None: any age
+    features  a tuple of `Feature`; a plain name may be given for one that is served as it is
+    sla_s     freshness promised for the 99th percentile; None: nothing is promised
     """
 
     name: str
     entity: tuple[str, ...]
     source: str
     timestamp: str
-    owner: str
+    created: str | None
+    ttl_s: float | None
     features: tuple[Feature, ...]
-    created: str | None = None
-    ttl_s: float | None = None
-    mode: Mode = "batch"
+    mode: Mode
+    owner: str
     sla_s: float | None = None
     version: int = 1
     fingerprint: str = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "entity", (self.entity,) if isinstance(self.entity, str) else tuple(self.entity))
+        features = (Feature(given, column=given) if isinstance(given, str) else given for given in self.features)
+        object.__setattr__(self, "features", tuple(features))
         object.__setattr__(self, "fingerprint", self.fingerprint_from(self.source))
 
     def fingerprint_from(self, root_source: str) -> str:
@@ -87,7 +94,7 @@ class FeatureView:
             source: events.ad_clicks
             timestamp: event_timestamp
             created: ingested_at             # optional
-            ttl: 14 d                        # s, min, h, d; optional
+            ttl: 14 d                        # s, min, h, d; optional, 0: any age
             mode: batch                      # batch, streaming, on_demand
             owner: growth
             sla: 1 h                         # optional
@@ -95,19 +102,22 @@ class FeatureView:
               clicks_7d: {op: count, window: 7 d, where: "is_bot = 0"}
               device: {}                     # served as it is
 
+        Features may also be a list of names, or of such mappings with a `name`. ttl_s, sla_s and window_s stand for ttl, sla and window,
+        filter for where; a duration without a unit is in seconds.
+
         Raises InvalidInput, whose field names the key, for what is missing, unknown or malformed.
         """
-        given = _mapping(_loaded(text), "The definition")
+        given = _renamed(_mapping(_loaded(text), "The definition"))
         _only(given, _KNOWN, "the definition")
         return cls(
             name=_name(given, "name"),
             entity=tuple(_entity(given.get("entity"))),
-            source=_name(given, "source"),
+            source=_text(given, "source", _SOURCE, "a letter or digit, then no blanks, at most 200 characters"),
             timestamp=_name(given, "timestamp"),
-            owner=_name(given, "owner"),
+            owner=_text(given, "owner", _OWNER, "one line of at most 100 characters"),
             features=tuple(_features(given.get("features"))),
             created=_name(given, "created") if given.get("created") is not None else None,
-            ttl_s=seconds(given["ttl"], "ttl") if given.get("ttl") is not None else None,
+            ttl_s=seconds(given["ttl"], "ttl") if given.get("ttl") not in (None, 0) else None,
             mode=_one_of(given.get("mode", "batch"), get_args(Mode), "mode"),
             sla_s=seconds(given["sla"], "sla") if given.get("sla") is not None else None,
             version=_version(given.get("version", 1)),
@@ -156,16 +166,28 @@ def _only(given: Mapping[str, Any], known: set[str], where: str) -> None:
 
 
 def _name(given: Mapping[str, Any], field: str) -> str:
+    return _text(given, field, NAME, "a letter, then letters, digits, _ or ., at most 100 in all")
+
+
+def _text(given: Mapping[str, Any], field: str, form: re.Pattern[str], expected: str) -> str:
     value = given.get(field)
     if value in (None, ""):
         raise InvalidInput(f"{field} is required.", field=field)
-    return _checked_name(value, field)
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise InvalidInput(f"{field} '{value}': expected {expected}.", field=field)
+    return value
+
+
+def _renamed(given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same under the names used here. Raises InvalidInput where a key stands twice, once under either name."""
+    twice = next((other for other, name in _OTHER_NAMES.items() if other in given and name in given), None)
+    if twice is not None:
+        raise InvalidInput(f"{twice} and {_OTHER_NAMES[twice]} are the same key; give one of them.", field=twice)
+    return {_OTHER_NAMES.get(key, key): value for key, value in given.items()}
 
 
 def _checked_name(value: Any, field: str) -> str:
-    if not isinstance(value, str) or not NAME.fullmatch(value):
-        raise InvalidInput(f"{field} '{value}': expected a letter, then letters, digits, _ or ., at most 100 in all.", field=field)
-    return value
+    return _name({field: value}, field)
 
 
 def _entity(value: Any) -> Sequence[str]:
@@ -176,13 +198,28 @@ def _entity(value: Any) -> Sequence[str]:
 
 
 def _features(value: Any) -> Sequence[Feature]:
-    named = {name: {} for name in value} if isinstance(value, list) and all(isinstance(name, str) for name in value) else value
+    named = _by_name(value) if isinstance(value, list) else value
     if not isinstance(named, dict) or not 1 <= len(named) <= MAX_FEATURES:
         raise InvalidInput(f"features is required: 1 to {MAX_FEATURES} names, each with what it computes.", field="features")
     return [_feature(_checked_name(name, "features"), _mapping(body or {}, f"Feature {name}")) for name, body in named.items()]
 
 
-def _feature(name: str, body: Mapping[str, Any]) -> Feature:
+def _by_name(listed: list[Any]) -> dict[str, Any]:
+    """A list of names, or of mappings that hold one, as {name: what it computes}."""
+    pairs = [(item, {}) if isinstance(item, str) else _named(_mapping(item, "A feature")) for item in listed]
+    names = [name for name, _ in pairs]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidInput(f"Feature {twice} stands twice.", field="features")
+    return dict(pairs)
+
+
+def _named(item: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    return _name(item, "name"), {key: value for key, value in item.items() if key != "name"}
+
+
+def _feature(name: str, given: Mapping[str, Any]) -> Feature:
+    body = _renamed(given)
     _only(body, _KNOWN_OF_FEATURE, f"feature {name}")
     op = _one_of(body.get("op", "value"), ("value", *get_args(Op)), "op")
     column = _checked_name(body["column"], "column") if body.get("column") is not None else ("" if op == "count" else name)

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from simulators.engines.features.definitions import FeatureView
+from simulators.engines.features.times import US_PER_S, microseconds
 from simulators.errors import InvalidInput
 
 State = Literal["experimental", "active", "deprecated", "removed"]
@@ -32,13 +33,13 @@ class Registration:
 class Retirement:
     """Where a feature stands on its way out.
 
-    removable_at  seconds since 1970
+    removable_at  microseconds UTC
     blocked_by    models that read it within the last 30 days
     """
 
     feature: str
     state: State
-    removable_at: float | None = None
+    removable_at: int | None = None
     blocked_by: tuple[str, ...] = ()
 
 
@@ -46,17 +47,18 @@ class Retirement:
 class _Feature:
     owner: str
     cost_usd: float = 0.0  # a month
-    deprecated_at: float | None = None
+    deprecated_at: int | None = None  # microseconds UTC
     removed: bool = False
     reads: dict[str, float] = field(default_factory=dict)  # model -> reads a day
-    last_read: dict[str, float] = field(default_factory=dict)  # model -> seconds since 1970
+    last_read: dict[str, int] = field(default_factory=dict)  # model -> microseconds UTC
 
 
 class Registry:
     """Views, their features, the sources they come from and the models that read them.
 
     Nodes of the graph are names: a source "events.clicks", a view "growth.user_clicks v1", a feature "growth.user_clicks v1:clicks_7d",
-    a model "ads_ranker". Where a view is named without a version, its newest one is meant.
+    a model "ads_ranker". Where a view is named without a version, its newest one is meant; a feature that only one view has needs no view.
+    Times are what `times.microseconds` takes: whole microseconds UTC, a datetime or ISO 8601 text.
     """
 
     def __init__(self) -> None:
@@ -132,9 +134,9 @@ class Registry:
             self._features[feature].reads[name] = count
             self._connect(feature, name)
 
-    def record_read(self, feature: str, model: str, now: float) -> None:
-        """Notes that `model` read `feature` at `now` (seconds since 1970)."""
-        self._features[self._feature_name(feature)].last_read[model] = now
+    def record_read(self, feature: str, model: str, now: Any) -> None:
+        """Notes that `model` read `feature` at `now`."""
+        self._features[self._feature_name(feature)].last_read[model] = microseconds(now)
 
     # --- the graph -----------------------------------------------------------------------------------------------------
 
@@ -182,9 +184,19 @@ class Registry:
         if view not in self._views and self._newest(view):
             view = f"{view} v{self._newest(view)}"
         full = view + colon + feature
-        if full not in self._below and full not in self._above:
+        full = full if self._is_node(full) else self._only_feature(node)
+        if not full:
             raise InvalidInput(f"There is no source, view, feature or model '{node}' in the registry.", field="node")
         return full
+
+    def _is_node(self, name: str) -> bool:
+        return name in self._below or name in self._above
+
+    def _only_feature(self, name: str) -> str:
+        """The feature of this name, or of the form view.feature, among the newest versions; "" unless there is exactly one."""
+        newest = [view for view in self._views.values() if view.version == self._newest(view.name)]
+        found = [f"{view}:{one.name}" for view in newest for one in view.features if name in (one.name, f"{view.name}.{one.name}")]
+        return found[0] if len(found) == 1 else ""
 
     def _reached(self, start: str, edges: Mapping[str, set[str]]) -> tuple[str, ...]:
         seen, waiting = set(), [start]
@@ -228,26 +240,26 @@ class Registry:
             return "deprecated"
         return "active" if found.reads or found.last_read else "experimental"
 
-    def deprecate(self, feature: str, now: float, *, grace_days: float = 30) -> Retirement:
+    def deprecate(self, feature: str, now: Any, *, grace_days: float = 30) -> Retirement:
         """Gives notice; a feature under notice keeps its first date. It still serves until it is removed."""
-        name = self._feature_name(feature)
+        name, at = self._feature_name(feature), microseconds(now)
         found = self._features[name]
         if found.removed:
             return Retirement(name, "removed")
-        found.deprecated_at = now if found.deprecated_at is None else found.deprecated_at
-        return Retirement(name, "deprecated", found.deprecated_at + grace_days * DAY_S, self._readers(found, now))
+        found.deprecated_at = at if found.deprecated_at is None else found.deprecated_at
+        return Retirement(name, "deprecated", found.deprecated_at + _days(grace_days), self._readers(found, at))
 
-    def remove(self, feature: str, now: float, *, grace_days: float = 30) -> Retirement:
+    def remove(self, feature: str, now: Any, *, grace_days: float = 30) -> Retirement:
         """Removes a feature after its notice, unless a model read it within 30 days; the state says whether it is gone.
 
         Raises InvalidInput where no notice was given.
         """
-        name = self._feature_name(feature)
+        name, at = self._feature_name(feature), microseconds(now)
         found = self._features[name]
         if found.deprecated_at is None:
             raise InvalidInput(f"{name} was never deprecated; give notice first.", field="feature")
-        due, readers = found.deprecated_at + grace_days * DAY_S, self._readers(found, now)
-        if now < due or readers:
+        due, readers = found.deprecated_at + _days(grace_days), self._readers(found, at)
+        if at < due or readers:
             return Retirement(name, "deprecated", due, readers)
         found.removed = True
         return Retirement(name, "removed")
@@ -268,8 +280,8 @@ class Registry:
         found.reads, found.last_read, found.removed = {}, {}, True
         return Retirement(name, "removed")
 
-    def _readers(self, feature: _Feature, now: float) -> tuple[str, ...]:
-        return tuple(sorted(model for model, at in feature.last_read.items() if now - at <= UNREAD_DAYS * DAY_S))
+    def _readers(self, feature: _Feature, now: int) -> tuple[str, ...]:
+        return tuple(sorted(model for model, at in feature.last_read.items() if now - at <= _days(UNREAD_DAYS)))
 
     # --- names ---------------------------------------------------------------------------------------------------------
 
@@ -281,3 +293,8 @@ class Registry:
 
     def _newest(self, view: str) -> int:
         return max((other.version for other in self._views.values() if other.name == view), default=0)
+
+
+def _days(days: float) -> int:
+    """In microseconds."""
+    return round(days * DAY_S * US_PER_S)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from simulators.engines.features.definitions import FeatureView, seconds
+from simulators.engines.features.definitions import Feature, FeatureView, seconds
 from simulators.engines.features.registry import DAY_S, Registry
+from simulators.engines.features.times import US_PER_S
 from simulators.errors import InvalidInput
 
+DAY_US = DAY_S * US_PER_S
 CLICKS = """
 name: growth.user_clicks
 entity: user_id
@@ -158,13 +161,57 @@ def test_the_way_out_needs_notice_and_silence(registry: Registry) -> None:
     assert registry.state("growth.user_clicks:device") == "experimental" and registry.state(feature) == "active"
     with pytest.raises(InvalidInput, match="give notice first"):
         registry.remove(feature, 0)
-    registry.record_read(feature, "ranker", 5 * DAY_S)
-    notice = registry.deprecate(feature, 10 * DAY_S)
-    assert (notice.state, notice.removable_at, notice.blocked_by) == ("deprecated", 40 * DAY_S, ("ranker",))
-    assert registry.deprecate(feature, 20 * DAY_S).removable_at == 40 * DAY_S, "the first notice counts"
-    assert registry.remove(feature, 34 * DAY_S).state == "deprecated"
-    registry.record_read(feature, "ranker", 39 * DAY_S)
-    assert registry.remove(feature, 41 * DAY_S).blocked_by == ("ranker",)
-    assert registry.remove(feature, 70 * DAY_S).state == registry.state(feature) == "removed"
+    registry.record_read(feature, "ranker", 5 * DAY_US)
+    notice = registry.deprecate(feature, 10 * DAY_US)
+    assert (notice.state, notice.removable_at, notice.blocked_by) == ("deprecated", 40 * DAY_US, ("ranker",))
+    assert registry.deprecate(feature, 20 * DAY_US).removable_at == 40 * DAY_US, "the first notice counts"
+    assert registry.remove(feature, 34 * DAY_US).state == "deprecated"
+    registry.record_read(feature, "ranker", 39 * DAY_US)
+    assert registry.remove(feature, 41 * DAY_US).blocked_by == ("ranker",)
+    assert registry.remove(feature, 70 * DAY_US).state == registry.state(feature) == "removed"
     with pytest.raises(InvalidInput, match="is not a feature"):
         registry.state("growth.user_clicks")
+
+
+def test_times_may_be_moments(registry: Registry) -> None:
+    notice = registry.deprecate("clicks_7d", datetime(1970, 1, 2, tzinfo=UTC))
+    assert notice == registry.deprecate("clicks_7d", "1970-01-03T00:00:00Z")
+    assert notice.removable_at == 31 * DAY_US
+
+
+def test_a_feature_that_one_view_has_needs_no_view(registry: Registry) -> None:
+    full = "growth.user_clicks v1:clicks_7d"
+    assert registry.resolve("clicks_7d") == registry.resolve("growth.user_clicks.clicks_7d") == full
+    again = renamed(**{"growth.user_clicks": "ads.other", "window: 7 d": "window: 1 d"})
+    assert registry.register(again).accepted
+    with pytest.raises(InvalidInput, match="no source, view, feature or model 'clicks_7d'"):
+        registry.lineage("clicks_7d")
+
+
+def test_features_may_be_listed_and_keys_carry_their_unit() -> None:
+    listed = """features:
+  - {name: clicks_7d, op: count, window_s: 604800, filter: "is_bot = 0 and country = 'SG'"}
+  - device
+"""
+    text = CLICKS[: CLICKS.index("features:")].replace("ttl: 14 d", "ttl_s: 1209600").replace("sla: 90 s", "sla_s: 90") + listed
+    assert FeatureView.from_yaml(text) == FeatureView.from_yaml(CLICKS)
+    assert FeatureView.from_yaml(text.replace("ttl_s: 1209600", "ttl_s: 0")).ttl_s is None
+    with pytest.raises(InvalidInput, match="clicks_7d stands twice"):
+        FeatureView.from_yaml(text + "  - clicks_7d\n")
+    with pytest.raises(InvalidInput, match="ttl_s and ttl are the same key"):
+        FeatureView.from_yaml(text + "ttl: 1 d\n")
+
+
+def test_sources_and_owners_have_the_names_they_have_elsewhere() -> None:
+    view = renamed(**{"events.ad_clicks": "s3://lake/ad-clicks", "owner: growth": "owner: Growth team <growth@example.com>"})
+    assert (view.source, view.owner) == ("s3://lake/ad-clicks", "Growth team <growth@example.com>")
+    registry = Registry()
+    assert registry.register(view).accepted
+    assert "growth.user_clicks v1:device" in registry.impact("s3://lake/ad-clicks")
+
+
+def test_a_definition_may_be_made_without_yaml() -> None:
+    plain = FeatureView("v", "user_id", "events", "ts", None, 60.0, ["age", "city"], "batch", "growth", 5.0)  # type: ignore[arg-type]
+    assert plain.entity == ("user_id",) and plain.features == (Feature("age", column="age"), Feature("city", column="city"))
+    text = "name: v\nentity: user_id\nsource: events\ntimestamp: ts\nttl_s: 60\nfeatures: [age, city]\nowner: growth\nsla_s: 5\n"
+    assert plain == FeatureView.from_yaml(text) and plain.fingerprint == FeatureView.from_yaml(text).fingerprint
