@@ -329,3 +329,14 @@ def test_rows_are_picked_by_anything_true_or_false():
         assert Moments.from_arrays({"y": y}, where=picked).sums.tolist() == [6.0]
     with pytest.raises(InvalidInput, match="unequal lengths"):
         Moments.from_arrays({"y": y}, where=[True, False])
+
+
+@pytest.mark.parametrize("kind", [bool, int, float])
+def test_chi_square_takes_any_column_of_0_and_1(kind):
+    rng = np.random.default_rng(4)
+    ones = [rng.random(n) < share for n, share in ((900, 0.2), (1100, 0.25))]
+    arms = [Moments.from_arrays({"y": column.astype(kind)}) for column in ones]
+    table = [[column.sum(), (~column).sum()] for column in ones]
+    assert compare(*arms, method="chi2").p_value == pytest.approx(scipy_stats.chi2_contingency(table, correction=False).pvalue, rel=1e-9)
+    with pytest.raises(InvalidInput, match="0 and 1"):
+        compare(Moments.from_arrays({"y": [0.0, 2.0, 1.0]}), Moments.from_arrays({"y": [0.0, 1.0, 1.0]}), method="chi2")

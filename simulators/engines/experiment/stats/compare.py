@@ -85,7 +85,9 @@ def compare(
     """
     covariates = (covariates,) if isinstance(covariates, str) else tuple(covariates)
     _check_arguments(control, treatment, covariates, denominator_covariate, difference, alternative, method, alpha, margin)
-    if method == "chi2" and (covariates or denominator or margin is not None or control.kinds[control.index(metric)] != "proportion"):
+    if method == "chi2" and (
+        covariates or denominator or margin is not None or not all(arm.is_binary(metric) for arm in (control, treatment))
+    ):
         raise InvalidInput(
             "The chi-square test compares two plain proportions: no covariate, denominator or margin, and a column of 0 and 1."
         )

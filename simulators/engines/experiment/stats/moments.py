@@ -110,6 +110,12 @@ class Moments:
         except ValueError:
             raise InvalidInput(f"There is no column {name!r}; the sums hold {', '.join(self.names)}.") from None
 
+    def is_binary(self, name: str) -> bool:
+        """Whether the column is a proportion, or numbers whose sums are those of 0 and 1: the sum of squares is then the sum."""
+        i = self.index(name)
+        mean = float(self.mean[i])
+        return self.kinds[i] == "proportion" or abs(float(self.centred[i, i]) - self.n * mean * (1 - mean)) <= 1e-9 * self.n
+
     def covariance(self) -> Floats:
         """(k, k), ddof 1; the variance of a proportion is p(1 - p). Needs n >= 2."""
         covariance: Floats = self.centred / (self.n - 1)
