@@ -18,35 +18,70 @@ from simulators.engines.serving.state import ITL_BINS, ITL_BINS_PER_E, ITL_LOW_S
 def complete(sim: Sim, r: int, now: float) -> None:
     """The iteration ends: tokens count, prompts end, requests finish, in batch order."""
     replica, world = sim.replicas[r], sim.world[0]
-    rejoins = world.policy in (VLLM_V0, SARATHI)  # there the batch was taken off the running list; elsewhere it never left it
-    plain = world.spec_k == 0 and world.order != VTC
-    previous, alone, running, finished = replica.previous_end_s, replica.decode_alone_s, replica.running, world.finished
-    requests, batch, running_list = sim.requests, sim.batch[r], sim.running[r]
-    steady, moving = 0, world.moving
-    for k in range(replica.batch):
-        i = batch[unsigned(k)]
-        request = requests[unsigned(i)]
-        request.chunk, chunk = 0, request.chunk
-        if plain and request.prompt_done == 1 and request.last_token_s == previous and request.processed + 1 < request.total:
-            request.processed += 1
-            request.decode_s += alone
-            request.last_token_s = now
-            steady += 1
-        elif request.prompt_done == 1:
-            _decoded(sim, r, i, chunk, now)
+    gone, at = world.finished + world.moving, 0
+    while at < replica.batch:
+        last = sim.requests[sim.batch[r, at]].last_token_s
+        stop = advance_steady(sim, r, at, last, now)
+        if stop > at:
+            count_gaps(sim, now - last, stop - at)
         else:
-            _prefilled(sim, r, i, chunk, now)
-        if rejoins and request.blocks > 0:
-            running_list[unsigned(running)] = i
-            running += 1
-    replica.running = running
-    replica.outstanding -= steady
-    if steady > 0:
-        count_gaps(sim, now - previous, steady)
-    if not rejoins and (world.finished > finished or world.moving > moving):
+            advance(sim, r, sim.batch[r, at], now)
+        at = max(stop, at + 1)
+    if not rejoins(sim) and world.finished + world.moving > gone:
         drop_absent(sim, r)
-    replica.previous_end_s = now
     replica.batch = 0
+
+
+@part
+def rejoins(sim: Sim) -> bool:
+    """Vidur's schedulers take the batch off the running list, to be appended again; under the others it never leaves it."""
+    return sim.world[0].policy in (VLLM_V0, SARATHI)
+
+
+@part
+def advance_steady(sim: Sim, r: int, start: int, last: float, now: float) -> int:
+    """One more token for the requests from position `start` of the batch on that had one at time `last` and go on after this one.
+
+    Returns where that ended. The other of the two inner loops (see `join_steady`); whatever else can happen to a request is left to
+    `advance`, so that this loop calls nothing.
+    """
+    replica, world = sim.replicas[r], sim.world[0]
+    requests, batch, running, appends = sim.requests, sim.batch[r], sim.running[r], rejoins(sim)
+    alone, at, stop, length = replica.decode_alone_s, start, replica.batch, replica.running
+    if world.spec_k > 0 or world.order == VTC:
+        return start
+    while at < stop:
+        i = batch[unsigned(at)]
+        request = requests[unsigned(i)]
+        processed = request.processed + 1
+        if request.prompt_done == 0 or request.last_token_s != last or processed >= request.total:
+            break
+        request.processed = processed
+        request.chunk = 0
+        request.decode_s += alone
+        request.last_token_s = now
+        if appends:
+            running[unsigned(length)] = i
+            length += 1
+        at += 1
+    replica.running = length
+    replica.outstanding -= at - start
+    return at
+
+
+@part
+def advance(sim: Sim, r: int, i: int, now: float) -> None:
+    """What the iteration did for one request."""
+    request = sim.requests[i]
+    chunk = request.chunk
+    request.chunk = 0
+    if request.prompt_done == 1:
+        _decoded(sim, r, i, chunk, now)
+    else:
+        _prefilled(sim, r, i, chunk, now)
+    if rejoins(sim) and request.blocks > 0:
+        sim.running[r, sim.replicas[r].running] = i
+        sim.replicas[r].running += 1
 
 
 @part

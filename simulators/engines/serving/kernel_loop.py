@@ -9,7 +9,7 @@ from simulators.engines.serving.cost_table import CostTables
 from simulators.engines.serving.jit import compiled, part
 from simulators.engines.serving.kernel_batch import launch, open_batch
 from simulators.engines.serving.kernel_classic import form_orca, form_sglang, form_static
-from simulators.engines.serving.kernel_complete import complete
+from simulators.engines.serving.kernel_complete import complete, rejoins
 from simulators.engines.serving.kernel_memory import bring_back
 from simulators.engines.serving.kernel_pointers import open_costs, open_sim
 from simulators.engines.serving.kernel_pools import deliver, wake
@@ -85,11 +85,14 @@ def next_replica(sim: Sim, tables: CostTables) -> int:
 
 @part
 def rouse(sim: Sim) -> bool:
-    """No arrival is left. A replica that slept with blocks just freed and requests waiting goes on from the time it fell asleep."""
+    """No arrival is left. A replica that slept with blocks just freed and requests waiting goes on from the time it fell asleep, unless
+    nothing at all has happened since it was last roused.
+    """
     for r in range(len(sim.replicas)):
-        replica = sim.replicas[r]
-        if replica.waiting > 0 and replica.dozed_off_s < math.inf:
+        replica, iterations = sim.replicas[r], sim.world[0].iterations
+        if replica.waiting > 0 and replica.dozed_off_s < math.inf and replica.roused_at < iterations:
             replica.clock_s, replica.dozed_off_s = replica.dozed_off_s, math.inf
+            replica.roused_at = iterations
             return True
     return False
 
@@ -129,7 +132,7 @@ def form(sim: Sim, r: int, now: float) -> None:
     """Forms the next batch. If there is none the replica sleeps until something arrives.
 
     Evictions can leave the batch empty and the queue full. Vidur's two schedulers then sleep all the same (see `rouse`); under the others
-    the replica tries again at once, because the blocks are free now.
+    the replica tries again at once, because blocks are free now, but only once: it may have to wait for those of a transfer.
     """
     world, replica = sim.world[0], sim.replicas[r]
     open_batch(replica)
@@ -148,6 +151,11 @@ def form(sim: Sim, r: int, now: float) -> None:
         form_sglang(sim, r, now)
     else:
         form_vllm_v1(sim, r, now)
-    if replica.batch == 0 and (replica.restarts == restarts or world.policy in (VLLM_V0, SARATHI)):
+    if replica.batch > 0:
+        return
+    evicted = replica.restarts > restarts
+    if evicted and replica.retried_s != now and not rejoins(sim):
+        replica.retried_s = now
+    else:
         replica.clock_s = math.inf
-        replica.dozed_off_s = now if replica.restarts > restarts else math.inf
+        replica.dozed_off_s = now if evicted else math.inf

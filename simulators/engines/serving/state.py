@@ -84,6 +84,8 @@ REPLICA = np.dtype(
     [
         ("clock_s", "f8"),  # when its next batch may form; infinite = asleep
         ("dozed_off_s", "f8"),  # when it fell asleep although blocks had just become free, infinite otherwise
+        ("retried_s", "f8"),  # when it last tried again at once
+        ("roused_at", "i8"),  # number of iterations when it was last roused
         ("role", "i8"),
         ("free_blocks", "i8"),
         ("total_blocks", "i8"),
@@ -108,7 +110,6 @@ REPLICA = np.dtype(
         ("started_s", "f8"),
         ("duration_s", "f8"),
         ("decode_alone_s", "f8"),  # what its decodes would cost without the prefills
-        ("previous_end_s", "f8"),
         ("busy_s", "f8"),
         ("link_free_s", "f8"),  # when its outgoing link is free again
     ],

@@ -158,7 +158,8 @@ def sessions(trace: Trace) -> Any:
 def _replicas(plan: Plan) -> Any:
     replicas = np.zeros(plan.replicas, REPLICA)
     replicas["clock_s"] = replicas["dozed_off_s"] = np.inf
-    replicas["previous_end_s"] = np.nan
+    replicas["retried_s"] = np.nan
+    replicas["roused_at"] = -1
     replicas["role"] = BOTH
     replicas["total_blocks"] = plan.num_blocks
     if plan.pools is not None:

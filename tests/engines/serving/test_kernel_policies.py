@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.engines.serving import CostModel, SchedulerConfig, SimResult, Trace, expected_tokens, simulate, synth_trace
+from simulators.errors import InvalidInput
 from tests.engines.serving.worlds import check_conservation, constant_cost, random_trace, token_cost
 
 LLAMA = CostModel.roofline("Llama-3.1-8B", "H100")
@@ -63,6 +64,24 @@ def test_memory_pressure_evicts_and_its_time_is_accounted_for(policy: str, preem
     assert result.restarts.sum() > 0
     assert (preempted[result.restarts > 0] > 0).all()
     assert (preempted[result.restarts == 0] == 0).all()
+
+
+def test_a_replica_whose_blocks_are_in_transfer_waits_for_them() -> None:
+    """Half-read prompts swap each other out while finished ones still hold their blocks on the way to the decode replica."""
+    rng = np.random.default_rng(167)
+    trace = Trace(np.sort(rng.uniform(0, 0.2, 30)), rng.integers(5, 100, 30), rng.integers(1, 40, 30))
+    scheduler = SchedulerConfig("disaggregated", max_seqs=6, token_budget=67, preempt="swap")
+    for link_gb_s in (0.01, 0.1, 1.0):
+        pools = {"prefill": 2, "decode": 1, "long": 1, "long_threshold": 50, "link_gb_s": link_gb_s}
+        result = simulate(trace, COST, scheduler, num_blocks=14, pools=pools)
+        assert result.restarts.sum() > 0
+        check_conservation(result)
+
+
+def test_a_request_that_can_only_be_swapped_in_and_out_is_refused() -> None:
+    """Sarathi wants a free block for every token; alone in a pool of its own size a request never has one."""
+    with pytest.raises(InvalidInput, match="can never be admitted"):
+        simulate(Trace([0.0], [16], [17]), COST, SchedulerConfig("sarathi", watermark=0.0, preempt="swap"), num_blocks=2)
 
 
 def test_swapped_requests_compute_nothing_twice() -> None:
