@@ -103,7 +103,7 @@ def _link(reading: Reading) -> Iterator[Insight]:
     yield Insight(
         f"A prompt of {mean:,.0f} tokens is {mean * size / 1e6:,.0f} MB of keys and values, "
         f"{1e3 * mean * size / (p.link * 1e9):.1f} ms on {p.link:g} GB/s; in this run the way took "
-        f"{1e3 * reading.transfer_s:.1f} ms on average, {reading.transfer_share:.1%} of all time.",
+        f"{1e3 * reading.transfer_s:.1f} ms on average, {reading.transfer_share:.2%} of all time.",
         "capacity",
         "link",
     )

@@ -13,7 +13,7 @@ from simulators.engines.serving.cost_roofline import linear_flops, ridge_tokens
 from simulators.engines.serving.gpus import find_gpu
 from simulators.engines.serving.models import find_model
 from simulators.errors import InvalidInput
-from simulators.figures import Axis, Series, line_figure, with_line
+from simulators.figures import Axis, Series, bar_figure, line_figure, with_line
 from simulators.lab import Figure, Metric, Table
 from simulators.llm_serving._disagg_world import LIMITS_MS, SPLITS, USD_PER_HOUR, Layout, Sweep, Tail, World, cost_of
 
@@ -114,7 +114,8 @@ def limits_figure(world: World, found: list[Tail], own: Tail) -> Figure:
     at = world.params.slo_itl / 1e3
     now = {item.label: item.carries(world.params.slo_ttft, at) for item in [*others, own]}
     best = max(now, key=lambda label: now[label])
-    title = f"At {world.params.slo_itl:g} ms between tokens {best} carries most, {now[best]:.0f} requests/s; yours {now[own.label]:.0f}"
+    yours = "" if best == own.label else f"; yours {now[own.label]:.0f}"
+    title = f"At {world.params.slo_itl:g} ms between tokens {best} carries most, {now[best]:.0f} requests/s{yours}"
     said = "; ".join(f"{label}: {value:.1f} requests/s" for label, value in now.items()) + f" at {world.params.slo_itl:g} ms."
     axes = Axis("Limit on the gap between tokens, p99", "ms", "log"), Axis("Goodput", "requests/s")
     return with_line(line_figure("limits", title, said, series, *axes), label="SLO", x=world.params.slo_itl)
@@ -122,26 +123,16 @@ def limits_figure(world: World, found: list[Tail], own: Tail) -> Figure:
 
 def split_figure(world: World, sweep: Sweep) -> Figure:
     """Goodput a replica over the numbers of prefill and decode replicas."""
-    z = [[sweep.splits[p, d] / (p + d) for p in SPLITS] for d in SPLITS]
-    cells = [[f"{sweep.splits[p, d] / (p + d):.3g}" for p in SPLITS] for d in SPLITS]
-    trace = {
-        "type": "heatmap",
-        "zsmooth": False,
-        "x": [f"{p} P" for p in SPLITS],
-        "y": [f"{d} D" for d in SPLITS],
-        "z": z,
-        "text": cells,
-        "texttemplate": "%{text}",
-        "colorscale": "Viridis",
-        "colorbar": {"title": {"text": "each"}, "thickness": 12},
-        "hovertemplate": "%{x}, %{y}: %{text} requests/s a replica<extra></extra>",
-    }
-    layout = {"xaxis": {"title": {"text": "Prefill replicas"}}, "yaxis": {"title": {"text": "Decode replicas"}}, "showlegend": False}
-    best = max(sweep.splits, key=lambda shape: sweep.splits[shape] / sum(shape))
-    worth = sweep.splits[best] / sum(best)
-    title = f"A replica is worth most at {best[0]}P + {best[1]}D: {worth:.3g} requests/s each"
+    shapes = {(p, d): value / (p + d) for (p, d), value in sweep.splits.items()}
+    series = [
+        Series(f"{d}D", [f"{p}P" for p in SPLITS], [shapes[p, d] for p in SPLITS], colour=i, text=[f"{shapes[p, d]:.3g}" for p in SPLITS])
+        for i, d in enumerate(SPLITS)
+    ]
+    best = max(shapes, key=lambda shape: shapes[shape])
+    title = f"A replica is worth most at {best[0]}P + {best[1]}D: {shapes[best]:.3g} requests/s each"
     said = "; ".join(f"{p}P + {d}D {value:.3g} requests/s" for (p, d), value in sweep.splits.items()) + "."
-    return Figure("splits", title, {"data": [trace], "layout": layout}, said)
+    axes = Axis("Prefill replicas, beside 1 to 3 decode replicas"), Axis("Goodput a replica", "requests/s")
+    return bar_figure("splits", title, said, series, *axes)
 
 
 def pareto_figure(world: World) -> Figure:

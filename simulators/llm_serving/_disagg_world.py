@@ -20,7 +20,8 @@ Floats = NDArray[np.float64]
 
 REQUESTS = 5_000
 # What a search replays: enough that the longest answers, too, reach a steady state.
-SEARCH_REQUESTS = {"conversation": 1_000, "code": 1_000, "reasoning": 3_000}
+SEARCH_REQUESTS, SEARCH_REQUESTS_LONG = 1_000, 3_000
+LONG_ANSWERS = 1_000  # tokens on average
 SEQUENCES = 1_024
 RATES = (0.5, 100.0)
 SEARCH_STEPS = 8
@@ -104,7 +105,11 @@ def world_of(params: DisaggregationParams, ctx: Context) -> World:
     draft = f"{p.spec}/{p.k}/{p.alpha}/{p.draft_cost}" if p.spec != "none" else "none"
     machine = f"{p.prefill_gpu}/{p.decode_gpu}/{p.tp}/{p.pp}/{p.weights}/{p.kv}/{draft}/{p.link}/{p.overlap}"
     key = f"disagg/v1/{lengths}/{machine}"
-    return World(p, cost, decode_cost, trace, trace.rows(slice(0, SEARCH_REQUESTS[p.lengths])), key)
+    return World(p, cost, decode_cost, trace, beginning(trace), key)
+
+
+def beginning(trace: Trace) -> Trace:
+    return trace.rows(slice(0, SEARCH_REQUESTS_LONG if trace.output_tokens.mean() > LONG_ANSWERS else SEARCH_REQUESTS))
 
 
 # --- layouts -------------------------------------------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ class Disaggregation(Lab):
     their limits, by bisection over replays of the same requests at other rates. The gap after a transfer counts as a gap, not as waiting
     for the first token.
 
-    **The sweep** tries every split of the same GPUs and three chunk sizes; its best is the mark your layout is held against. The heat map
-    gives goodput a replica for up to three and three.
+    **The sweep** tries every split of the same GPUs and three chunk sizes; its best is the mark your layout is held against. Bars give
+    goodput a replica for up to three and three.
 
     **Tensor parallelism.** More GPUs share each layer, so a step is shorter and two all-reduces a layer longer; keys and values are kept
     more than once when there are more GPUs than KV heads.
@@ -116,6 +116,7 @@ class Disaggregation(Lab):
             tables=views.tables(world, swept),
             insights=list(insights(reading, goodput, swept, found, own)),
             notes=[
+                *([f"Searches replay the first {len(world.search):,} requests of your trace, at other rates."] if ctx.data else []),
                 f"Times by {world.cost.name}: models of this kind were 13% below to 13% above the mean of published runs of vLLM.",
                 "Prices by the hour are assumed: " + ", ".join(f"{gpu} ${usd:g}" for gpu, usd in views.prices(world).items()) + ".",
                 *world.trace.notes,

@@ -200,6 +200,16 @@ def test_presets_tell_their_effect(preset: str, effect: str) -> None:
         assert effect in {insight.effect for insight in of_reading(reading)}
 
 
+def test_bars_of_the_splits_are_goodput_by_replica() -> None:
+    result = lab_run()
+    bars = next(item for item in result.figures if item.key == "splits").plot["data"]
+    heights = {(int(x[0]), int(bar["name"][0])): y for bar in bars for x, y in zip(bar["x"], bar["y"], strict=True)}
+    assert len(heights) == 9 and {bar["type"] for bar in bars} == {"bar"}
+    w = world(1)
+    for p, d in ((3, 1), (1, 2)):
+        assert heights[p, d] == pytest.approx(finish(carried(split(w, p, d), w)) / (p + d), rel=1e-3)
+
+
 def test_figures_come_before_the_searches() -> None:
     steps: list[Any] = []
     drive(LAB(), parse_params(LAB, {}), Context(seed=5, assets=CachedAssets(None)), emit=steps.append, cancelled=lambda: False)
@@ -215,6 +225,7 @@ def test_an_own_trace_is_searched_too(tmp_path: Path) -> None:
     data = Data("own", {"trace": DataFile("mine.csv", path)}, {})
     result = run_lab(LAB, {}, Context(seed=1, assets=STORE, data=data))
     assert metric(result, "goodput_rps").value > 5
+    assert any("the first 300 requests of your trace" in note for note in result.notes)
 
 
 # --- refusals ----------------------------------------------------------------------------------------------------------------
