@@ -62,7 +62,7 @@ class Report:
 
     @property
     def busy(self) -> float:
-        """Mean share of the time a replica iterates, until the last arrival."""
+        """Mean share of the time a replica iterates, until the last token."""
         return float(np.mean(self.run.busy_s) / self.run.makespan_s)
 
     @property
@@ -162,7 +162,8 @@ def why_slow(report: Report, i: int) -> str:
     if part == 4:
         return f"its tokens waited {seconds:.2f} s for prompts in the same iterations"
     if part == 5:
-        times = f"evicted {run.restarts[i]} times, lost" if run.restarts[i] else "was moved between pools for"
+        count = int(run.restarts[i])
+        times = f"evicted {count} time{'s' * (count > 1)}, lost" if count else "was moved between pools for"
         return f"{times} {seconds:.2f} s"
     return f"decoded {seconds:.2f} s in a batch with others, {report.world.alone.e2e_s[i] - report.world.alone.ttft_s[i]:.2f} s alone"
 

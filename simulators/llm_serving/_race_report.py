@@ -12,7 +12,7 @@ from simulators.llm_serving._race_measure import PARTS, Report, percentile, slow
 from simulators.llm_serving._race_params import RESERVING
 from simulators.llm_serving._race_sides import Curve, Side
 from simulators.llm_serving._race_views import class_masks, seconds
-from simulators.llm_serving._race_world import LONG_TOKENS
+from simulators.llm_serving._race_world import LONG_TOKENS, World
 
 NO_LONG = f"No prompt is longer than {LONG_TOKENS:,} tokens."
 NO_SHORT = f"Every prompt is longer than {LONG_TOKENS:,} tokens."
@@ -128,7 +128,7 @@ def _pool(report: Report) -> list[Metric]:
 # --- side by side ---------------------------------------------------------------------------------------------------------------
 
 
-def suffered_figure(found: Sequence[Side], long_tokens: int) -> Figure:
+def suffered_figure(found: Sequence[Side], scene: World) -> Figure:
     """Where the hardest-hit short request of every policy spent its time, the gentlest policy on top."""
     order = sorted(found, key=lambda side: -side.loss_s)  # a horizontal axis counts upwards
     labels = [f"{side.label}: TTFT {seconds(side.victim_ttft_s)}" for side in order]
@@ -145,11 +145,18 @@ def suffered_figure(found: Sequence[Side], long_tokens: int) -> Figure:
     own, best, worst = found[-1], order[-1], order[0]
     other, verb = (worst, "more") if best is own else (best, "less")
     title = (
-        f"A prompt of {long_tokens:,} tokens lands: with your settings the worst-hit short request loses {seconds(own.loss_s)}, "
+        f"{_event(scene)}: with your settings the worst-hit short request loses {seconds(own.loss_s)}, "
         f"{verb} ({seconds(other.loss_s)}) under {other.label}"
     )
     said = "; ".join(f"{side.label}: {_victim(side)}" for side in order[::-1]) + "."
     return Figure("suffered", title, figure.plot, said)
+
+
+def _event(scene: World) -> str:
+    """What the policies are compared on; an own trace is not the scene with one long prompt."""
+    if scene.own:
+        return f"The first {len(scene.trace):,} requests of your trace"
+    return f"A prompt of {int(scene.trace.prompt_tokens.max()):,} tokens lands"
 
 
 def _reach(order: Sequence[Side]) -> float:
@@ -165,7 +172,7 @@ def _victim(side: Side) -> str:
     )
 
 
-def sides_table(found: Sequence[Side]) -> Table:
+def sides_table(found: Sequence[Side], scene: World) -> Table:
     columns = (
         "Policy",
         "Short TTFT p99 (s)",
@@ -191,7 +198,8 @@ def sides_table(found: Sequence[Side]) -> Table:
         )
         for side in sorted(found, key=lambda side: side.loss_s)
     )
-    return Table("sides", "One long prompt among short ones, every policy", columns, rows)
+    title = f"{_event(scene)}, under every policy" if scene.own else "One long prompt among short ones, every policy"
+    return Table("sides", title, columns, rows)
 
 
 def capacity_figure(found: Sequence[Curve], report: Report) -> Figure:

@@ -107,7 +107,7 @@ def beginning(world: World, count: int) -> World:
 def sides(scene: World) -> Working[Sides]:
     setups, found, refused = shipped(scene) | cures(scene), {}, []
     for i, (key, setup) in enumerate(setups.items()):
-        label = f"one long prompt: {setup.label}"
+        label = f"side by side: {setup.label}"
         try:
             run = yield from served(setup, scene.trace, scene, label, done=i, total=len(setups))
         except InvalidInput as error:
@@ -120,7 +120,7 @@ def sides(scene: World) -> Working[Sides]:
 
 def own_side(scene: World) -> Working[Side]:
     setup = own_setup(scene)
-    return side_of(setup, scene, (yield from served(setup, scene.trace, scene, "one long prompt: your settings")))
+    return side_of(setup, scene, (yield from served(setup, scene.trace, scene, "side by side: your settings")))
 
 
 def side_of(setup: Setup, scene: World, run: SimResult) -> Side:

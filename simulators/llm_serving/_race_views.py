@@ -142,8 +142,7 @@ def _place_spans(figure: Figure, rows: Any) -> None:
         trace |= {"textposition": "none", "marker": {**trace["marker"], "line": {"width": 0}}}
 
 
-def queue_figure(report: Report) -> Figure:
-    times, waiting, _ = _over_time(report)
+def queue_figure(times: Floats, waiting: Floats) -> Figure:
     most = int(np.argmax(waiting))
     title = f"Up to {waiting[most]:,.0f} requests wait at once, {seconds(times[most] - times[0])} into the run"
     if not waiting.any():
@@ -159,8 +158,7 @@ def queue_figure(report: Report) -> Figure:
     )
 
 
-def blocks_figure(report: Report) -> Figure:
-    times, _, free = _over_time(report)
+def blocks_figure(report: Report, times: Floats, free: Floats) -> Figure:
     least = float(free.min())
     title = f"The fullest replica keeps {least:.0%} of its KV blocks free at worst"
     if report.run.restarts.any():
@@ -171,19 +169,19 @@ def blocks_figure(report: Report) -> Figure:
     return line_figure("blocks", title, said, series, Axis("Time", "s"), axis)
 
 
-def _over_time(report: Report) -> tuple[Floats, Floats, Floats]:
+def over_time(report: Report) -> tuple[Floats, Floats, Floats]:
     """Times, requests waiting over all replicas, and the smallest share of free blocks, as the iterations began."""
     log, run = report.run.iteration_log, report.run
     start = float(run.trace.arrival_s[0])
     times = np.linspace(start, start + run.makespan_s, GRID)
     waiting, free = np.zeros(GRID), np.ones(GRID)
     for r in range(report.setup.replicas):
-        mine = log[log["replica"] == r]
+        mine = np.flatnonzero(log["replica"] == r)  # row numbers: the log itself is large
         if len(mine):
-            edges = np.searchsorted(mine["start_s"], times).clip(1, len(mine)) - 1
-            over = times > float(mine["start_s"][-1] + mine["duration_s"][-1])
-            waiting += np.where(over, 0, mine["waiting"][edges])
-            free = np.minimum(free, np.where(over, 1.0, mine["free_blocks"][edges] / run.blocks_total[r]))
+            rows = mine[np.searchsorted(log["start_s"][mine], times).clip(1, len(mine)) - 1]
+            over = times > float(log["start_s"][mine[-1]] + log["duration_s"][mine[-1]])
+            waiting += np.where(over, 0, log["waiting"][rows])
+            free = np.minimum(free, np.where(over, 1.0, log["free_blocks"][rows] / run.blocks_total[r]))
     return times, waiting, free
 
 

@@ -12,7 +12,7 @@ from simulators.llm_serving._race_challenge import LONG_AND_SHORT
 from simulators.llm_serving._race_insights import insights, side_insight
 from simulators.llm_serving._race_measure import Report
 from simulators.llm_serving._race_params import RaceParams
-from simulators.llm_serving._race_sides import Sides, curves, own_side, scene_of, sides
+from simulators.llm_serving._race_sides import CURVE_REQUESTS, SCENE_REQUESTS, Sides, curves, own_side, scene_of, sides
 from simulators.llm_serving._race_world import WHOLE_PROMPTS, cost_of, own_setup, served, world_of
 from simulators.llm_serving._trace_data import SPEC
 
@@ -115,14 +115,14 @@ class SchedulerRace(Lab):
         found = yield from ctx.asset_steps(f"{world.key}/{params.rate}/sides", lambda: sides(scene))
         mine = yield from own_side(scene)
         beside = [*found.found.values(), mine]
-        suffered = shown.suffered_figure(beside, int(scene.trace.prompt_tokens.max()))
+        suffered = shown.suffered_figure(beside, scene)
         yield Frame(figures=[suffered])
         curve = yield from ctx.asset_steps(f"{world.key}/curves", lambda: curves(world))
         capacity = [shown.capacity_figure(curve, report)] if curve else []
         return Result(
             metrics=metrics,
             figures=[suffered, *figures, *capacity],
-            tables=[shown.sides_table(beside), *shown.tables(report)],
+            tables=[shown.sides_table(beside, scene), *shown.tables(report)],
             insights=[*side_insight(found.found), *insights(report)],
             notes=list(notes(report, found)),
         )
@@ -132,8 +132,9 @@ def own_figures(report: Report) -> Iterator[Figure]:
     yield views.ttft_figure(report)
     yield views.itl_figure(report)
     yield views.timeline_figure(report)
-    yield views.queue_figure(report)
-    yield views.blocks_figure(report)
+    times, waiting, free = views.over_time(report)
+    yield views.queue_figure(times, waiting)
+    yield views.blocks_figure(report, times, free)
     yield views.slowest_figure(report)
 
 
@@ -153,4 +154,5 @@ def notes(report: Report, found: Sides) -> Iterator[str]:
     yield from world.trace.notes
     yield from found.refused
     if world.own:
-        yield "Side by side: the first 1,500 requests of your trace. Capacity: its first 600, at other rates."
+        most = SCENE_REQUESTS[1]
+        yield f"Side by side: at most the first {most:,} requests of your trace. Capacity: its first {CURVE_REQUESTS:,}, at other rates."

@@ -104,6 +104,7 @@ def test_a_wrong_split_loses_more_than_pools_gain(seed: int) -> None:
     assert even < carries(seed, "chunk 512", 50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_best_split_follows_the_lengths(seed: int) -> None:
     found = {}

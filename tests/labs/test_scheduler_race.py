@@ -288,6 +288,9 @@ def test_an_own_trace_is_replayed_with_its_tenants(tmp_path: Path) -> None:
     result = lab_run(data=data)
     assert metric(result, "long_ttft_max_s") > 0 and metric(result, "throughput_rps") > 0
     assert any("Side by side" in note for note in result.notes)
+    said = [item.title for item in (*result.figures, *result.tables) if item.key in ("suffered", "sides")]
+    assert len(said) == 2 and all(title.startswith("The first 3 requests of your trace") for title in said)
+    assert not any("lands" in item.title for item in result.figures)
 
 
 def test_the_clock_is_the_owners_choice(tmp_path: Path) -> None:
