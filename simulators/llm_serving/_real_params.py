@@ -84,9 +84,7 @@ class RealParams(LabParams):
         group="Speculation",
         help="0: always the likeliest token. 1: as the model says.",
     )
-    requests: int = param(
-        32, title="Requests", unit="requests", ge=8, le=64, scale="log", group="Load", help="Prompts of 8 to 256 tokens."
-    )
+    requests: int = param(32, title="Requests", unit="requests", ge=8, le=64, scale="log", group="Load", help="Prompts of 8 to 256 tokens.")
     shared_prefix: int = param(
         0, title="Shared system prompt", unit="tokens", ge=0, le=512, step=16, group="Load", help="Tokens every prompt begins with."
     )
