@@ -7,7 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from simulators.engines.serving.cost_table import AXES, VIDUR, StepLoad, axis_limit, make_tables, outside_axis
+from simulators.engines.serving.cost_table import (
+    AXES,
+    ROOFLINE,
+    VIDUR,
+    StepLoad,
+    axis_limit,
+    make_tables,
+    outside_axis,
+    step_load,
+    step_seconds,
+)
 from simulators.engines.serving.options import Pools, PrefixCache, Router, Speculation, from_mapping
 from simulators.engines.serving.result import SimResult
 from simulators.engines.serving.scheduler import SchedulerConfig, at_least
@@ -178,13 +188,15 @@ def _breakdown(requests: Any) -> Any:
 
 
 def warm_up() -> None:
-    """Compiles the simulator, or loads what an earlier process compiled, so that the first simulation does not wait for it."""
+    """Compiles the simulator and the pricing of a step, or loads what an earlier process compiled, so that nobody waits for it later."""
     from simulators.engines.serving.kernel_loop import run
     from simulators.engines.serving.kernel_pointers import cost_table, sim_table
 
     plan = make_plan(Trace([0.0], [1], [1]), _NoCost(), SchedulerConfig("vllm_v1"), 1, 1, "round_robin", None, None, None, False, 0)
     sim = build_world(plan)
     run(sim_table(sim), cost_table(plan.tables), cost_table(plan.tables), 0)
+    outside_axis(plan.tables, step_load([1], []))
+    step_seconds(make_tables(ROOFLINE), step_load([1], []))
 
 
 class _NoCost:
