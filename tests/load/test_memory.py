@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tests.contract.running import smallest
 from tests.live import ROOT
 
 CACHE_BYTES = 64 << 20
-WARM_S, TWEAKED_S, LONGEST_S = 15.0, 25.0, 2.0
+WARM_ROUNDS, TWEAKED_S, LONGEST_S = 2, 25.0, 2.0  # a lab's first runs import and compile what it needs, which stays
 MAY_GROW_BYTES = 150 << 20  # what the allocator keeps of runs of different size
 
 
@@ -39,31 +40,20 @@ def tweak(lab: type[Lab], draw: random.Random) -> dict[str, Any]:
     return values
 
 
-def tweak_for(seconds: float, assets: CachedAssets, draw: random.Random) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        lab, deadline = draw.choice(list(labs().values())), time.monotonic() + LONGEST_S
-
-        def late(deadline: float = deadline) -> bool:
-            return time.monotonic() > deadline
-
-        try:
-            drive(
-                lab(),
-                parse_params(lab, tweak(lab, draw)),
-                Context(seed=draw.randrange(100), assets=assets),
-                emit=lambda _: None,
-                cancelled=late,
-            )
-        except (Cancelled, InvalidInput):
-            continue
+def tweaked_run(lab: type[Lab], assets: CachedAssets, draw: random.Random) -> None:
+    deadline = time.monotonic() + LONGEST_S
+    context = Context(seed=draw.randrange(100), assets=assets)
+    with suppress(Cancelled, InvalidInput):
+        drive(lab(), parse_params(lab, tweak(lab, draw)), context, emit=lambda _: None, cancelled=lambda: time.monotonic() > deadline)
 
 
 def main(folder: str) -> None:
     assets, draw, process = CachedAssets(Path(folder), memory_bytes=CACHE_BYTES), random.Random(45), psutil.Process()
-    tweak_for(WARM_S, assets, draw)
-    before = process.memory_info().rss
-    tweak_for(TWEAKED_S, assets, draw)
+    for lab in list(labs().values()) * WARM_ROUNDS:
+        tweaked_run(lab, assets, draw)
+    before, end = process.memory_info().rss, time.monotonic() + TWEAKED_S
+    while time.monotonic() < end:
+        tweaked_run(draw.choice(list(labs().values())), assets, draw)
     sys.stdout.write(f"{before} {process.memory_info().rss} {assets.memory_bytes}")
 
 
