@@ -204,12 +204,12 @@ def sides_table(found: Sequence[Side], scene: World) -> Table:
 
 def capacity_figure(found: Sequence[Curve], report: Report) -> Figure:
     """Goodput over offered rate, the policies as they come; the page's settings are a point."""
-    p, run = report.world.params, report.run
+    p, offered = report.world.params, report.world.trace.rate_rps
     goodput = {curve.label: curve.goodput_rps(p.slo_ttft, p.slo_itl / 1_000) for curve in found}
     series = [
         Series(curve.label, curve.rates_rps.tolist(), goodput[curve.label].tolist(), colour=STROKES[curve.policy][0]) for curve in found
     ]
-    own, offered = run.goodput_rps(report.world.slo), report.world.trace.rate_rps
+    own = offered * float(report.good.mean())
     top = float(found[0].rates_rps[-1])
     ideal = Series("All within limits", [0, top], [0, top], mode="lines", truth=True)
     here = Series("Your settings", [min(offered, 1.5 * top)], [own], mode="markers", colour=5)

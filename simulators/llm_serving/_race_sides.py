@@ -75,11 +75,11 @@ class Curve:
     rates_rps: Floats
     ttft_s: list[Floats]
     tpot_s: list[Floats]
-    makespan_s: list[float]
 
     def goodput_rps(self, ttft_limit_s: float, itl_limit_s: float) -> Floats:
-        good = [float(np.sum((t <= ttft_limit_s) & ~(g > itl_limit_s))) for t, g in zip(self.ttft_s, self.tpot_s, strict=True)]
-        return np.asarray(np.array(good) / np.array(self.makespan_s))
+        """Share within the limits of what is offered: over the whole replay the last, long answers would count as idle time."""
+        good = [float(np.mean((t <= ttft_limit_s) & ~(g > itl_limit_s))) for t, g in zip(self.ttft_s, self.tpot_s, strict=True)]
+        return np.asarray(self.rates_rps * np.array(good))
 
 
 # --- one long prompt -----------------------------------------------------------------------------------------------------------
@@ -157,13 +157,12 @@ def curves(whole: World) -> Working[list[Curve]]:
     rates = np.unique(np.array([float(f"{share * most:.2g}") for share in CURVE_STEPS]))
     found, total = [], len(setups) * len(rates)
     for i, setup in enumerate(setups):
-        curve = Curve(setup.scheduler.policy, setup.label, rates, [], [], [])
+        curve = Curve(setup.scheduler.policy, setup.label, rates, [], [])
         for j, rate in enumerate(rates):
             label = f"{setup.label} at {rate:g} requests/s"
             run = yield from served(setup, trace.at_rate(rate), world, label, done=i * len(rates) + j, total=total)
             curve.ttft_s.append(run.ttft_s.astype(np.float32))
             curve.tpot_s.append(run.tpot_s.astype(np.float32))
-            curve.makespan_s.append(run.makespan_s)
             yield Progress(i * len(rates) + j + 1, total, label)
         found.append(curve)
     return found

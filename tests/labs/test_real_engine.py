@@ -156,7 +156,7 @@ def test_an_own_prompt_is_answered_first() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_challenge_designs(seed: int) -> None:
     """Reference and alternative hold every assertion; the static one misses a target, the largest breaks the ceiling."""
     for name, good in (("reference", True), ("alternative", True), ("naive", False), ("maxed", False)):
