@@ -196,20 +196,23 @@ def phi_matrix(audit: Audit) -> Figure:
     noise = 1 / math.sqrt(audit.n)
     phi = np.where(np.eye(len(SEEDS), dtype=bool), np.nan, audit.phi)
     end = max(4 * noise, float(np.nanmax(np.abs(phi))))
-    trace = {
-        "type": "heatmap",
+    cells = [(SEEDS[j], SEEDS[i], float(phi[i, j])) for i, j in np.argwhere(~np.isnan(phi)).tolist()]
+    trace = {  # squares, because a heat map draws with inline styles, which the page refuses
+        "type": "scatter",
+        "mode": "markers",
         "name": "correlation",
-        "x": list(SEEDS),
-        "y": list(SEEDS),
-        "z": [[None if math.isnan(value) else round(float(value), 5) for value in row] for row in phi],
-        "zmin": -end,
-        "zmax": end,
-        "colorscale": [[0, PALETTE[1]], [0.5, "rgba(127,127,127,0.12)"], [1, PALETTE[0]]],
-        "colorbar": {"title": {"text": "phi"}, "thickness": 12},
-        "xgap": 1,
-        "ygap": 1,
+        "x": [x for x, _, _ in cells],
+        "y": [y for _, y, _ in cells],
+        "text": [f"{y} and {x}: {value:+.4f}" for x, y, value in cells],
+        "hovertemplate": "%{text}<extra></extra>",
+        "marker": {
+            "symbol": "square",
+            "size": 14,
+            "color": [PALETTE[0] if value > 0 else PALETTE[1] for _, _, value in cells],
+            "opacity": [round(max(0.04, abs(value) / end), 3) for _, _, value in cells],
+        },
     }
-    axis = {"title": {"text": "Experiment"}, "type": "category"}
+    axis = {"title": {"text": "Experiment"}, "type": "category", "categoryorder": "array", "categoryarray": list(SEEDS)}
     layout = {"xaxis": axis, "yaxis": {**axis, "autorange": "reversed"}, "showlegend": False}
     title = f"Correlations of the arms reach {end:.2g}; chance allows about {noise:.1g}" if end > 4 * noise else "The matrix is noise"
     summary = (

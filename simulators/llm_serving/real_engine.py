@@ -69,7 +69,7 @@ class RealEngine(Lab):
             "same_system_prompt",
             "Same system prompt",
             "All prompts begin with the same 256 tokens. The first request computes them, the others find them.",
-            {"shared_prefix": 256, "requests": 32},
+            {"shared_prefix": 256},
         ),
         Preset(
             "good_guesses",
