@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from simulators.engines.experiment import faults
 from simulators.engines.experiment.tabular import Batch, TableFile, open_table, read_batches, require_numbers
 from simulators.engines.features.times import NEVER, US_PER_S, microseconds
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 from simulators.lab import DataFile, DataInfo, DataSlot, DataSpec, Progress, Working
 
@@ -203,13 +204,8 @@ def _moment(text: str, naive: bool) -> int | str:
 
 def check(files: Mapping[str, DataFile], options: Mapping[str, str]) -> DataInfo:
     """Reads the file once; raises InvalidInput with line and column. See `DataSpec.check`."""
-    file, steps = files["rows"], read_steps(files["rows"])
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            own: OwnRows = end.value
-            break
+    file = files["rows"]
+    own = finish(read_steps(file))
     labels = int(own.label.sum())
     if not labels:
         raise InvalidInput(f"No label rows. {own.name} has {len(own.label):,} rows and {KIND} is label on none.")

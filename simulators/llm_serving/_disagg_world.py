@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from simulators.engines.serving import CostModel, SchedulerConfig, SimResult, Trace, simulate_steps, synth_trace
 from simulators.engines.serving.capacity import capacity_steps
 from simulators.engines.serving.gpus import find_gpu
+from simulators.engines.steps import relay
 from simulators.lab import Context, Progress, Working
 from simulators.llm_serving._disagg_params import DisaggregationParams
 from simulators.llm_serving._trace_data import at_own_or_lab_rate, own_trace
@@ -142,25 +143,14 @@ def prefill_first(world: World) -> Layout:
 
 def served(layout: Layout, trace: Trace, world: World, label: str, *, log: bool = False) -> Working[SimResult]:
     steps = simulate_steps(trace, world.cost, layout.scheduler, spec=world.speculation, log_iterations=log, **layout.pool)
-    while True:
-        try:
-            share = next(steps)
-        except StopIteration as stop:
-            result: SimResult = stop.value
-            return result
-        yield Progress(share, 1, label)
+    return (yield from relay(steps, lambda share: Progress(share, 1, label)))
 
 
 def carried(layout: Layout, world: World, done: float = 0.0, total: float = 1.0) -> Working[float]:
     """Requests a second within the limits at p99, by bisection."""
     options = {"spec": world.speculation, **layout.pool}
     search = capacity_steps(world.search, world.cost, layout.scheduler, slo=world.slo, rates=RATES, steps=SEARCH_STEPS, **options)
-    while True:
-        try:
-            share = next(search)
-        except StopIteration as stop:
-            return float(stop.value)
-        yield Progress(done + share, total, f"what {layout.label} carries")
+    return (yield from relay(search, lambda share: Progress(done + share, total, f"what {layout.label} carries")))
 
 
 # --- sweeps --------------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from simulators.engines.serving import CostModel, SchedulerConfig, SimResult, Trace, simulate_steps, synth_trace
 from simulators.engines.serving.hit_curve import count_hits
+from simulators.engines.steps import relay
 from simulators.errors import InvalidInput
 from simulators.lab import Context, DataFile, DataInfo, DataSpec, Progress, Working
 from simulators.llm_serving._prefix_params import ROUTERS, UNIT_TOKENS, PrefixParams
@@ -163,11 +164,7 @@ def replayed(world: World, params: PrefixParams, router: str, label: str) -> Wor
         prefill_only=True,
         iterations_a_step=max(int(LOOKUPS_A_STEP / looks), 20),
     )
-    while True:
-        try:
-            yield Progress(next(steps), 1.0, label)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+    return (yield from relay(steps, lambda share: Progress(share, 1.0, label)))
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simulators.engines.serving import CostModel, SchedulerConfig, SimResult, Trace, simulate, simulate_steps, synth_trace
 from simulators.engines.serving.gpus import find_gpu
+from simulators.engines.steps import relay
 from simulators.lab import Context, Progress, Working
 from simulators.llm_serving._race_params import POLICY_LABELS, TIERS, RaceParams
 from simulators.llm_serving._trace_data import at_own_or_lab_rate, own_trace
@@ -220,10 +221,4 @@ def served(
 ) -> Working[SimResult]:
     """The simulation, yielding its progress as a part of the whole."""
     steps = simulate_steps(trace, world.cost, setup.scheduler, num_blocks=world.num_blocks, log_iterations=log, **setup.pool)
-    while True:
-        try:
-            share = next(steps)
-        except StopIteration as stop:
-            result: SimResult = stop.value
-            return result
-        yield Progress(done + share, total, label)
+    return (yield from relay(steps, lambda share: Progress(done + share, total, label)))

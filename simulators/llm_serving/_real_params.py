@@ -77,7 +77,6 @@ class RealParams(LabParams):
     temperature: float = param(
         0.0,
         title="Temperature",
-        unit="x",
         ge=0,
         le=1,
         step=0.1,

@@ -13,6 +13,7 @@ from simulators.engines.serving.tiny import PagedEngine, Parity, Request, ServeR
 from simulators.engines.serving.tiny.calibrate import calibrate_steps, draft_cost, drift, mean_of
 from simulators.engines.serving.tiny.language import language, to_tokens
 from simulators.engines.serving.tiny.paged import prefix_keys
+from simulators.engines.steps import relay
 from simulators.lab import Context, Progress, Working
 from simulators.llm_serving._real_params import BLOCK_TOKENS, LONGEST_ANSWER, LONGEST_PROMPT, RealParams
 
@@ -163,12 +164,7 @@ def measure(engine: PagedEngine, params: RealParams, ctx: Context, before: CostM
 
 
 def calibrated(engine: PagedEngine, label: str) -> Working[CostModel]:
-    steps = calibrate_steps(engine)
-    while True:
-        try:
-            yield Progress(next(steps), 1, label)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+    return (yield from relay(calibrate_steps(engine), lambda share: Progress(share, 1, label)))
 
 
 def _draft_costs(engine: PagedEngine, cost: CostModel, params: RealParams) -> Working[dict[int, float]]:

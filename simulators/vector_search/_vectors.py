@@ -25,7 +25,7 @@ from simulators.engines.ann.files import (
     read_vectors,
 )
 from simulators.engines.ann.library import METRICS
-from simulators.engines.ann.steps import Steps
+from simulators.engines.steps import Steps, relay
 from simulators.errors import InvalidInput
 from simulators.lab import Context, Data, DataFile, DataInfo, DataOption, DataSlot, DataSpec, Progress, Working
 
@@ -70,12 +70,7 @@ class OwnVectors(NamedTuple):
 
 def told(steps: Steps[T], label: str) -> Working[T]:
     """An engine's steps as a lab's progress."""
-    while True:
-        try:
-            share = next(steps)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
-        yield Progress(share, 1, label)
+    return (yield from relay(steps, lambda share: Progress(share, 1, label)))
 
 
 # --- worlds ----------------------------------------------------------------------------------------------------------

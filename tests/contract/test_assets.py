@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from simulators.assets import CachedAssets, size_of
+from simulators.engines.steps import finish
 from simulators.lab import Progress, Working
 
 
@@ -33,14 +34,6 @@ def slowly(log: Path, steps: int = 5) -> Callable[[], Working[str]]:
         return "value"
 
     return build
-
-
-def drained(steps: Working[Any]) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 def test_memory_then_disk_then_build(tmp_path: Path) -> None:
@@ -64,7 +57,7 @@ def test_without_a_folder_everything_stays_in_memory() -> None:
 
 
 def _worker(folder: Path, log: Path, results: Any) -> None:
-    results.put(drained(CachedAssets(folder).steps("key", slowly(log))))
+    results.put(finish(CachedAssets(folder).steps("key", slowly(log))))
 
 
 def test_built_once_across_processes(tmp_path: Path) -> None:
@@ -115,7 +108,7 @@ def test_closed_half_way_it_keeps_nothing_and_lets_the_next_one_build(tmp_path: 
     steps.close()
     assert len(os.listdir("/proc/self/fd")) == open_files - 1
     assert not list((tmp_path / "assets").iterdir())
-    assert drained(store.steps("key", slowly(tmp_path / "log"))) == "value"
+    assert finish(store.steps("key", slowly(tmp_path / "log"))) == "value"
     assert (tmp_path / "log").read_text() == "built\nbuilt\n"
 
 

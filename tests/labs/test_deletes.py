@@ -15,7 +15,8 @@ from simulators.driver import drive, run_lab
 from simulators.engines.ann.data import Vectors, clustered_vectors
 from simulators.engines.ann.index import AnnIndex, build_index
 from simulators.engines.ann.truth import exact_knn, recall_at_k
-from simulators.lab import Assertion, Context, Data, DataFile, Frame, Progress, Result, Working
+from simulators.engines.steps import finish
+from simulators.lab import Assertion, Context, Data, DataFile, Frame, Progress, Result
 from simulators.params import InvalidParams, parse_params
 from simulators.registry import get_lab
 from simulators.vector_search._deletes_ledger import Policy, kept
@@ -52,14 +53,6 @@ def effects(result: Result) -> set[str]:
     return {insight.effect for insight in result.insights}
 
 
-def finished(steps: Working[Any]) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
-
-
 def context(seed: int = 1) -> Context:
     return Context(seed=seed, assets=store())
 
@@ -67,7 +60,7 @@ def context(seed: int = 1) -> Context:
 @cache
 def stream(pattern: Any = "random", percent: float = 40.0, days: int = 3, shift: float = 0.0, seed: int = 1) -> Stream:
     churn, ctx = Churn(1000, percent, pattern, days), context(seed)
-    made: Stream = finished(streamed(ctx, finished(synthetic_pool(ctx, churn, shift)), churn))
+    made: Stream = finish(streamed(ctx, finish(synthetic_pool(ctx, churn, shift)), churn))
     return made
 
 
@@ -146,7 +139,7 @@ def test_the_books_agree_with_an_index_that_is_changed_every_hour(index: str, pa
     bench = Bench(context(), made, pattern, policy, ledger, {})
     hours = ledger.worst_hours()
     for hour in hours:
-        lazy, real = finished(index_of(bench, hour, hours)), eager.kept[hour]
+        lazy, real = finish(index_of(bench, hour, hours)), eager.kept[hour]
         assert (lazy.n, lazy.held) == (real.n, real.held)
         assert sorted(lazy.live_vectors()[1].tolist()) == made.live(hour).tolist() == sorted(real.live_vectors()[1].tolist())
         truth = made.live(hour)[exact_knn(made.vectors(made.live(hour)), made.pool.queries, 10).ids]

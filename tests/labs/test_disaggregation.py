@@ -12,6 +12,7 @@ import pytest
 from simulators.assets import CachedAssets
 from simulators.driver import drive, run_lab
 from simulators.engines.serving import CostModel, SchedulerConfig, capacity, expected_tokens, simulate
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 from simulators.lab import Context, Data, DataFile, Frame, Result
 from simulators.llm_serving._disagg_insights import of_reading
@@ -39,14 +40,6 @@ LAB = get_lab("llm_serving", "disaggregation")
 SEEDS = (1, 2, 3)
 JUDGED = (11, 12, 13, 14, 15)
 STORE = CachedAssets(None)
-
-
-def finish(steps: Any) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 def world(seed: int = 1, **values: Any) -> Any:

@@ -13,6 +13,7 @@ import redis
 from simulators.assets import CachedAssets
 from simulators.driver import run_lab
 from simulators.encoding import dumps
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 from simulators.feature_store import _parity_monitors as monitors
 from simulators.feature_store._parity_live import BEFORE, ROWS
@@ -21,7 +22,7 @@ from simulators.feature_store._parity_monitors import DAY_MIN, Watch, samples_ne
 from simulators.feature_store._parity_params import FAULTS, ParityParams
 from simulators.feature_store._parity_world import CLICKS, World, world
 from simulators.feature_store.parity import ParityLab
-from simulators.lab import Context, KeySpace, Result, Working
+from simulators.lab import Context, KeySpace, Result
 from simulators.params import parse_params
 from tests.redis_server import RedisServer
 
@@ -48,14 +49,6 @@ def numbers(result: Result) -> dict[str, Any]:
 
 def effects(result: Result) -> set[str]:
     return {insight.effect for insight in result.insights}
-
-
-def finished(steps: Working[Any]) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 def seen(result: Result) -> dict[str, dict[str, float | None]]:
@@ -178,7 +171,7 @@ def test_alarms_of_parity_are_binomial() -> None:
 
 
 def drawn(seed: int) -> World:
-    return finished(world(context(seed)))  # type: ignore[no-any-return]
+    return finish(world(context(seed)))  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -187,7 +180,7 @@ def test_what_is_read_back_is_what_the_fault_serves(fault: Any) -> None:
     for seed in SEEDS:
         params, ctx = parse_params(ParityLab, {"fault": fault, "affected": 50.0}), context(seed)
         assert isinstance(params, ParityParams)
-        data, found = drawn(seed), finished(replay(ctx, drawn(seed), params))
+        data, found = drawn(seed), finish(replay(ctx, drawn(seed), params))
         rows = ctx.rng("parity/replay").choice(len(data.clicked), len(found.served), replace=False)
         hit = monitors.hit(ctx, params)[rows] & (np.arange(len(rows)) >= BEFORE * ROWS)
         wanted = np.where(hit[:, None], data.values(fault)[rows], data.served[rows])
@@ -204,7 +197,7 @@ def test_live_rows_differ_as_all_requests_do() -> None:
     for fault in ("timezone", "window", "missing_null", "wrong_key", "unit"):
         got = numbers(run({"fault": fault}))
         assert got["live_differ"] == pytest.approx(got["rows_differ"], abs=4)
-    result = finished(replay(context(), drawn(1), ParityParams(fault="stalled")))
+    result = finish(replay(context(), drawn(1), ParityParams(fault="stalled")))
     assert (result.mismatch < 0.03).all()
     ages = result.age_s.reshape(-1, ROWS).max(axis=1)
     assert (np.diff(ages[BEFORE:]) > 0).all() and ages[:BEFORE].max() < 60

@@ -12,6 +12,7 @@ import pytest
 from simulators.assets import CachedAssets
 from simulators.driver import run_lab
 from simulators.engines.serving.cascade import TIERS
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 from simulators.lab import Context, Data, DataFile, Result
 from simulators.llm_serving._fleet_load import DATA, clean_day, make_loads, read_curve
@@ -26,14 +27,6 @@ SEEDS = (0, 1, 2)
 LAB = get_lab("llm_serving", "fleet_day")
 CHALLENGE = FleetDayLab.challenges[0]
 STORE = CachedAssets(None)
-
-
-def finish(steps: Any) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 def context(seed: int) -> Context:

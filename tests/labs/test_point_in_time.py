@@ -12,6 +12,7 @@ import pytest
 
 from simulators.assets import CachedAssets
 from simulators.driver import run_lab
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 from simulators.feature_store import _pit_world as world
 from simulators.feature_store._pit_challenge import HONEST
@@ -48,14 +49,6 @@ def by_join(seed: int, **values: Any) -> dict[str, dict[str, Any]]:
     (table,) = result(seed, **values).tables
     named = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
     return {mode: named[LABELS[mode]] for mode in JOINS}
-
-
-def finish(steps: Any) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 @cache

@@ -177,8 +177,8 @@ def test_challenge_designs(seed: int) -> None:
         ({"num_blocks": 32, "shared_prefix": 256}, "num_blocks is 32; the longest request, 672 tokens"),
         ({"prompt": "baba nonsense"}, "Word 2 of the prompt, 'nonsense'"),
         ({"prompt": "baba " * 300}, "300 words; expected at most 256"),
-        ({"k": 0}, "k"),
-        ({"temperature": 1.5}, "temperature"),
+        ({"k": 0}, "0 was given"),
+        ({"temperature": 1.5}, "Temperature: 1.5 was given; expected 1 or less"),
     ],
 )
 def test_bad_input_is_refused_in_words(values: Mapping[str, Any], said: str) -> None:

@@ -14,6 +14,7 @@ import pytest
 from simulators.assets import CachedAssets
 from simulators.driver import run_lab
 from simulators.engines.serving import CostModel, SchedulerConfig, Trace, capacity, simulate, synth_trace
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 from simulators.lab import Context, Data, DataFile, Result
 from simulators.llm_serving._race_measure import Report, grouped, jain_of_service, max_min_shares, slowest, why_slow
@@ -32,14 +33,6 @@ EIGHT_B = {"model": "Llama-3.1-8B", "tp": "1", "replicas": 1, "long_share": 0.0}
 VIRAL = {**EIGHT_B, "rate": 12.0, "burst": 21.0}
 SMALL = {"policy": "vllm_v1", "replicas": 1, "rate": 6.0}
 STORE = CachedAssets(None)
-
-
-def finish(steps: Any) -> Any:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value
 
 
 @cache

@@ -20,7 +20,7 @@ import numpy as np
 from simulators.engines.ann.data import FloatArray
 from simulators.engines.ann.kmeans import kmeans_steps
 from simulators.engines.ann.library import faiss_library, faiss_metric
-from simulators.engines.ann.steps import Steps, blocks
+from simulators.engines.steps import Steps, blocks, scaled
 from simulators.errors import InvalidInput
 
 Kind = Literal[
@@ -131,11 +131,11 @@ def _hnswlib_steps(base: FloatArray, metric: str, seed: int, p: BuildParams) -> 
 
 
 def _ivf_steps(base: FloatArray, kind: str, metric: str, seed: int, p: BuildParams) -> Steps[Any]:
-    centroids = yield from _scaled(kmeans_steps(base, p.nlist, spherical=metric != "l2", seed=seed), 0.0, 0.5)
+    centroids = yield from scaled(kmeans_steps(base, p.nlist, spherical=metric != "l2", seed=seed), 0.0, 0.5)
     index = _ivf(kind.removesuffix("_refine"), centroids, metric, p)
     sample = _sample(base, seed)
     if kind.startswith("ivf_pq"):
-        yield from _scaled(_pq_steps(index, sample), 0.5, 0.7)
+        yield from scaled(_pq_steps(index, sample), 0.5, 0.7)
     else:
         index.train(sample)  # the cells are known, so only the codec is trained
     if kind.endswith("_refine"):
@@ -191,13 +191,3 @@ def _add(index: Any, base: FloatArray, rows: int, done: float) -> Steps[None]:
     for block in blocks(len(base), rows):
         index.add(base[block])
         yield done + (1 - done) * block.stop / len(base)
-
-
-def _scaled(steps: Steps[Any], low: float, high: float) -> Steps[Any]:
-    """The same steps, reported as the part from low to high of a longer work."""
-    while True:
-        try:
-            share = next(steps)
-        except StopIteration as stop:
-            return stop.value
-        yield low + (high - low) * share

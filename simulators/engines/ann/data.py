@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simulators.engines.ann.files import read_ivecs, read_vectors
-from simulators.engines.ann.steps import Steps, blocks, finish
+from simulators.engines.steps import Steps, blocks, finish
 
 __all__ = ["Vectors", "clustered_steps", "clustered_vectors", "read_ivecs", "read_vectors", "shifted", "unit_length"]
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simulators.engines.ann.steps import blocks
+from simulators.engines.steps import blocks
 from simulators.errors import InvalidInput
 
 MAX_ROWS = 200_000

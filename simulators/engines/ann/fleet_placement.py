@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from simulators.engines.ann import data, kmeans, truth
-from simulators.engines.ann.steps import Steps
+from simulators.engines.steps import Steps
 
 Floats = npt.NDArray[np.float64]
 _PLACED_ONE_BY_ONE = 5_000  # tenants; the rest are slivers that level the shards

@@ -18,8 +18,8 @@ from simulators.engines.ann.build import KINDS, BuildParams
 from simulators.engines.ann.data import FloatArray, unit_length
 from simulators.engines.ann.files import check_directions
 from simulators.engines.ann.library import METRICS, faiss_library, faiss_metric
-from simulators.engines.ann.steps import Steps, finish, timed
 from simulators.engines.ann.updates import DeleteReport, Updatable
+from simulators.engines.steps import Steps, finish, timed
 from simulators.errors import InvalidInput
 
 __all__ = ["KINDS", "METRICS", "AnnIndex", "DeleteReport", "SearchResult", "build_index", "index_steps", "load_index"]

@@ -13,7 +13,7 @@ from scipy import sparse
 
 from simulators.engines.ann.data import FloatArray, unit_length
 from simulators.engines.ann.library import faiss_library
-from simulators.engines.ann.steps import Steps, blocks
+from simulators.engines.steps import Steps, blocks
 
 ITERATIONS = 10
 POINTS_PER_CENTROID = 64  # more training points move the cells little and cost in proportion

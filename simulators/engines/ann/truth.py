@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from simulators.engines.ann.data import FloatArray, unit_length
 from simulators.engines.ann.library import faiss_library, faiss_metric
-from simulators.engines.ann.steps import Steps, blocks, finish
+from simulators.engines.steps import Steps, blocks, finish
 from simulators.errors import InvalidInput
 
 # faiss hands 20 queries and more to BLAS, where a squared distance is |x|^2 + |q|^2 - 2xq and loses digits to cancellation.

@@ -23,7 +23,7 @@ from simulators.engines.ann.build import BuildParams
 from simulators.engines.ann.data import FloatArray, unit_length
 from simulators.engines.ann.files import check_directions
 from simulators.engines.ann.library import faiss_library
-from simulators.engines.ann.steps import Steps, blocks, finish, timed
+from simulators.engines.steps import Steps, blocks, finish, timed
 from simulators.errors import InvalidInput
 
 IdArray = npt.NDArray[np.int64]

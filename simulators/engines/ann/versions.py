@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from simulators.engines.ann.data import FloatArray, unit_length
 from simulators.engines.ann.index import SearchResult
-from simulators.engines.ann.steps import Steps, finish, timed
 from simulators.engines.ann.truth import Neighbors, exact_steps
+from simulators.engines.steps import Steps, finish, timed
 from simulators.errors import InvalidInput
 
 Mode = Literal["naive", "dual_read", "dual_read_calibrated"]

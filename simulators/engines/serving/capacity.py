@@ -9,6 +9,7 @@ from simulators.engines.serving.result import check_slo
 from simulators.engines.serving.scheduler import SchedulerConfig
 from simulators.engines.serving.simulate import simulate_steps
 from simulators.engines.serving.trace import Trace
+from simulators.engines.steps import finish, relay
 from simulators.errors import InvalidInput
 
 
@@ -28,12 +29,7 @@ def capacity(
     The trace is replayed at other rates, its arrivals rescaled by time. `steps` halvings of the ratio between the two `rates`, so the
     answer is the highest rate that was seen to pass; 0.0 if the lower one fails, the upper one if that passes.
     """
-    search = capacity_steps(trace, cost, scheduler, slo=slo, rates=rates, steps=steps, **simulate_kw)
-    while True:
-        try:
-            next(search)
-        except StopIteration as stop:
-            return float(stop.value)
+    return finish(capacity_steps(trace, cost, scheduler, slo=slo, rates=rates, steps=steps, **simulate_kw))
 
 
 def capacity_steps(
@@ -56,12 +52,8 @@ def capacity_steps(
 
     def passes(rate_rps: float, done: int) -> Generator[float, None, bool]:
         simulation = simulate_steps(trace.at_rate(rate_rps), cost, scheduler, **simulate_kw)
-        while True:
-            try:
-                share = next(simulation)
-            except StopIteration as stop:
-                return bool(stop.value.meets(slo))
-            yield (done + share) / (steps + 2)
+        result = yield from relay(simulation, lambda share: (done + share) / (steps + 2))
+        return result.meets(slo)
 
     if not (yield from passes(low, 0)):
         return 0.0

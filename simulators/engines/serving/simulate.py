@@ -24,6 +24,7 @@ from simulators.engines.serving.scheduler import SchedulerConfig, at_least
 from simulators.engines.serving.state import DONE, LOG_FULL, OUTSIDE_GRID, RUNNING, Sim
 from simulators.engines.serving.trace import Trace
 from simulators.engines.serving.world import Plan, build_world
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 
 ITERATIONS_A_STEP = 20_000  # some 10 ms
@@ -57,12 +58,7 @@ def simulate(
     outside measured cost tables (axis, limit, iteration).
     """
     options = (num_blocks, replicas, router, prefix_cache, pools, spec, log_iterations, seed, prefill_only)
-    steps = _steps(make_plan(trace, cost, scheduler, *options))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+    return finish(_steps(make_plan(trace, cost, scheduler, *options)))
 
 
 def simulate_steps(

@@ -17,7 +17,7 @@ from simulators.engines.ann.fleet_placement import (
     place_tenants,
     tenant_sizes,
 )
-from simulators.engines.ann.steps import finish
+from simulators.engines.steps import finish
 
 SEEDS = (1, 2, 3)
 

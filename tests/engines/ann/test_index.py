@@ -16,8 +16,8 @@ from simulators.engines.ann.data import Vectors, clustered_vectors
 from simulators.engines.ann.index import KINDS, AnnIndex, build_index, index_steps, load_index
 from simulators.engines.ann.kmeans import kmeans_steps
 from simulators.engines.ann.memory import index_bytes
-from simulators.engines.ann.steps import finish
 from simulators.engines.ann.truth import exact_knn, recall_at_k
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 
 N, D, Q, K = 6000, 32, 100, 10

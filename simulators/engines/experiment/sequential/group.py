@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Sequence
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
 
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 
 Floats = NDArray[np.float64]
@@ -40,7 +41,7 @@ def group_sequential_bounds(
     spending     "power" spends alpha t^rho; rho is used by nothing else
     A bound is infinite where nothing is spent yet. Raises InvalidInput.
     """
-    return drained(bound_steps(information, alpha, sides, spending, rho))
+    return finish(bound_steps(information, alpha, sides, spending, rho))
 
 
 def bound_steps(
@@ -181,12 +182,3 @@ def _check_sides(alpha: float, sides: int) -> None:
         raise InvalidInput(f"sides {sides} was given; expected 1 or 2.", field="sides")
     if not 0 < alpha < 1:
         raise InvalidInput(f"alpha {alpha} was given; expected a number above 0 and below 1.", field="alpha")
-
-
-def drained(steps: Generator[Any, None, T]) -> T:
-    """What a generator returns, without its steps."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return cast(T, stop.value)

@@ -18,8 +18,9 @@ from scipy.special import ndtri
 
 from simulators.engines.experiment import power as fixed_power
 from simulators.engines.experiment.sequential.anytime import always_valid_bound, msprt_bound
-from simulators.engines.experiment.sequential.group import Floats, bound_steps, drained, haybittle_peto_bounds
+from simulators.engines.experiment.sequential.group import Floats, bound_steps, haybittle_peto_bounds
 from simulators.engines.experiment.sequential.kernel import compiled
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 
 Kind = Literal["fixed", "naive", "bonferroni", "haybittle_peto", "obrien_fleming", "power", "pocock", "always_valid", "msprt"]
@@ -128,8 +129,8 @@ def simulate_stopping(
     named = {rule: as_rule(rule) for rule in rules}
     if not named:
         raise InvalidInput("No stopping rule was given; expected at least one.", field="rules")
-    bounds = np.asarray([drained(rule_bounds(rule, design)) for rule in named.values()])
-    found = drained(stopping_steps(bounds, design, effect, reps, np.random.default_rng(seed)))
+    bounds = np.asarray([finish(rule_bounds(rule, design)) for rule in named.values()])
+    found = finish(stopping_steps(bounds, design, effect, reps, np.random.default_rng(seed)))
     return dict(zip(named, found, strict=True))
 
 

@@ -56,15 +56,6 @@ def predict(parts: Grown, X: Floats) -> Floats:
         return np.asarray(sum(model.predict(X) for model in parts), dtype=float)
 
 
-def finish(growing: Growing[T]) -> T:
-    """Runs to the end for a caller who does not want to look in between."""
-    while True:
-        try:
-            next(growing)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
-
-
 def _one_thread() -> Any:
     """scikit-learn's trees use every core OpenMP offers, which on shared machines costs more than it brings."""
     return _controller().limit(limits=1, user_api="openmp")

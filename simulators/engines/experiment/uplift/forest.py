@@ -16,8 +16,9 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from simulators.engines.experiment.uplift.boosting import Boosting, Growing, finish, predict
+from simulators.engines.experiment.uplift.boosting import Boosting, Growing, predict
 from simulators.engines.experiment.uplift.sample import Floats, Sample, covariates_of, sample_of
+from simulators.engines.steps import finish, scaled
 from simulators.errors import InvalidInput
 
 Bins = NDArray[np.uint8]
@@ -120,13 +121,8 @@ class CausalForest:
         X, treated, y = sample
         u, fold = np.empty(len(y)), np.random.default_rng([self.seed, 1]).permutation(len(y)) % 2 == 1
         for i, held in enumerate((fold, ~fold)):
-            growing = nuisance.grow(X[~held], y[~held])
-            while True:
-                try:
-                    yield 0.15 * (i + next(growing))
-                except StopIteration as done:
-                    u[held] = y[held] - predict(done.value, X[held])
-                    break
+            model = yield from scaled(nuisance.grow(X[~held], y[~held]), 0.15 * i, 0.15 * (i + 1))
+            u[held] = y[held] - predict(model, X[held])
         return u, treated - self._chance(treated)
 
     def _chance(self, treated: NDArray[np.bool_]) -> Floats:

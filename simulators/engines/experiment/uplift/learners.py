@@ -16,8 +16,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simulators.engines.experiment.uplift.boosting import Boosting, Growing, Grown, finish, predict
+from simulators.engines.experiment.uplift.boosting import Boosting, Growing, Grown, predict
 from simulators.engines.experiment.uplift.sample import Floats, Sample, covariates_of, sample_of
+from simulators.engines.steps import finish, scaled
 from simulators.errors import InvalidInput
 
 EFFECT_LEAVES, EFFECT_ROWS = 8, 100  # of a tree that models imputed effects; rows a leaf
@@ -91,7 +92,7 @@ class XLearner(MetaLearner):
 
     def _grow(self, boosting: Boosting, sample: Sample) -> Growing[None]:
         X, treated, y = sample
-        control, treatment = yield from _shares(_two_models(boosting, sample), 0.0, 0.7)
+        control, treatment = yield from scaled(_two_models(boosting, sample), 0.0, 0.7)
         effects = np.empty(len(y))
         effects[treated] = y[treated] - predict(control, X[treated])
         yield 0.7
@@ -99,7 +100,7 @@ class XLearner(MetaLearner):
         yield 0.7
         imputed = Sample(X, treated, effects)
         smooth = replace(boosting, trees=max(1, boosting.trees // 2), max_leaf_nodes=EFFECT_LEAVES, min_samples_leaf=EFFECT_ROWS)
-        self.control, self.treatment = yield from _shares(_two_models(smooth, imputed), 0.7, 1.0)
+        self.control, self.treatment = yield from scaled(_two_models(smooth, imputed), 0.7, 1.0)
         self.propensity = float(treated.mean())
 
     def _effect(self, X: Floats) -> Floats:
@@ -109,18 +110,9 @@ class XLearner(MetaLearner):
 def _two_models(boosting: Boosting, sample: Sample) -> Growing[tuple[Grown, Grown]]:
     """(control, treatment) models of y."""
     X, treated, y = sample
-    control = yield from _shares(boosting.grow(X[~treated], y[~treated]), 0.0, 0.5)
-    treatment = yield from _shares(boosting.grow(X[treated], y[treated]), 0.5, 1.0)
+    control = yield from scaled(boosting.grow(X[~treated], y[~treated]), 0.0, 0.5)
+    treatment = yield from scaled(boosting.grow(X[treated], y[treated]), 0.5, 1.0)
     return control, treatment
-
-
-def _shares(growing: Growing[Any], start: float, end: float) -> Growing[Any]:
-    """The same work as a part of a larger one."""
-    while True:
-        try:
-            yield start + (end - start) * next(growing)
-        except StopIteration as done:
-            return done.value
 
 
 def _with_arm(X: Floats, treated: Any) -> Floats:

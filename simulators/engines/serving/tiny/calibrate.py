@@ -24,6 +24,7 @@ from simulators.engines.serving.tiny.language import language
 from simulators.engines.serving.tiny.model import TinyLM
 from simulators.engines.serving.tiny.paged import PagedAttention, PagedKV, Span
 from simulators.engines.serving.tiny.result import Request
+from simulators.engines.steps import finish
 
 if TYPE_CHECKING:
     from simulators.engines.serving.tiny.engine import PagedEngine
@@ -44,12 +45,7 @@ BAND = (-0.15, 0.15)
 
 def calibrate(engine: PagedEngine) -> CostModel:
     """Cost of an iteration without speculation. Lengths beyond the knots go on in a straight line."""
-    steps = calibrate_steps(engine)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+    return finish(calibrate_steps(engine))
 
 
 def calibrate_steps(engine: PagedEngine) -> Generator[float, None, CostModel]:

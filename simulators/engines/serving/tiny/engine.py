@@ -25,6 +25,7 @@ from simulators.engines.serving.tiny.result import Counts, Request, ServeResult,
 from simulators.engines.serving.tiny.scheduler import Continuous, Static, Work, new_sequence
 from simulators.engines.serving.tiny.scheduler import Sequence as Running
 from simulators.engines.serving.tiny.speculate import Verdict, forward, make_drafter, probabilities, verify, verify_greedy
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 
 MODES = ("sequential", "static", "continuous")
@@ -62,12 +63,7 @@ class PagedEngine:
         longest answer unless given).
         Raises InvalidInput for a request that the blocks can never hold, an unknown mode, a draft without a model.
         """
-        steps = self.serve_steps(requests, mode, max_seqs, token_budget, prefix_cache, spec, **options)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as stop:
-                return stop.value  # type: ignore[no-any-return]
+        return finish(self.serve_steps(requests, mode, max_seqs, token_budget, prefix_cache, spec, **options))
 
     def serve_steps(
         self,

@@ -6,19 +6,37 @@ Whoever drives it may stop between two steps; `finish` drives it to the end.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 T = TypeVar("T")
+Step = TypeVar("Step")
+Told = TypeVar("Told")
 Steps = Generator[float, None, T]
 
 
-def finish(steps: Steps[T]) -> T:
+def finish(steps: Generator[Any, None, T]) -> T:
+    """The value, for a caller who does not want to look in between."""
     while True:
         try:
             next(steps)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+
+
+def relay(steps: Generator[Step, None, T], tell: Callable[[Step], Told]) -> Generator[Told, None, T]:
+    """The same work with the same value, each step told in other words."""
+    while True:
+        try:
+            step = next(steps)
+        except StopIteration as stop:
+            return stop.value  # type: ignore[no-any-return]
+        yield tell(step)
+
+
+def scaled(steps: Steps[T], low: float, high: float) -> Steps[T]:
+    """The same steps, reported as the part from low to high of a longer work."""
+    return relay(steps, lambda share: low + (high - low) * share)
 
 
 def timed(steps: Steps[T]) -> Steps[tuple[T, float]]:
