@@ -14,13 +14,14 @@ help: ## say what can be made
 run: $(RUN) ## start the whole site (LOOP45_PORT=8045); Ctrl-C stops it
 	@$(BIN)/python manage.py up
 
+# What needs no running site is shared among the cores; the site's own tests follow alone, also when the first part failed.
 test: $(DEV) ## run every test; ARGS="-m 'not e2e' tests/web" chooses
 	@tools/need chromium chromium
 ifdef ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 else
-	@$(BIN)/python -m pytest -n logical --dist loadgroup -m "not (e2e or live)"
-	@$(BIN)/python -m pytest -m "e2e or live"
+	@$(BIN)/python -m pytest -n logical --dist loadgroup -m "not (e2e or live)"; shared=$$?; \
+	 $(BIN)/python -m pytest -m "e2e or live" && exit $$shared
 endif
 
 check: $(DEV) ## lint, types, import contracts, templates, migrations, deployment settings
