@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 
 def finite(name: str, values: ArrayLike, *, ndim: int | None = None) -> Floats:
@@ -39,7 +40,7 @@ def binary(name: str, values: ArrayLike, *, ndim: int | None = None) -> Floats:
 
 def ids(name: str, values: ArrayLike, *, below: int | None = None, ndim: int | None = None) -> Ints:
     array = np.asarray(values)
-    if array.dtype.kind not in "iub":
+    if array.size and array.dtype.kind not in "iub":
         raise ValueError(f"{name} is of type {array.dtype}; expected whole numbers.")
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} has {array.ndim} dimensions; expected {ndim}.")
@@ -63,3 +64,8 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(allowed)}.")
     return value
+
+
+def between(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:  # also where it is NaN
+        raise ValueError(f"{name} is {value:g}; expected {low:g} to {high:g}.")
