@@ -1,0 +1,8 @@
+"""Logs to learn from: click logs as arrays, files read into them, splits, hashing."""
+
+from simulators.engines.ranking.data.ctr import CtrData
+from simulators.engines.ranking.data.ctr_file import CtrFile, ctr_columns, iter_read_ctr, read_ctr
+from simulators.engines.ranking.data.hashing import hash_ids
+from simulators.engines.ranking.data.splitting import split, split_rows
+
+__all__ = ["CtrData", "CtrFile", "ctr_columns", "hash_ids", "iter_read_ctr", "read_ctr", "split", "split_rows"]
