@@ -1,8 +1,17 @@
 """Synthetic worlds whose probabilities are known; each `name_world(seed=0, **knobs)` returns a frozen dataclass."""
 
+from simulators.engines.ranking.worlds.auction import AuctionWorld, auction_world
+from simulators.engines.ranking.worlds.blend import BlendWorld, blend_world
+from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
 from simulators.engines.ranking.worlds.task import TaskWorld, task_world
 
 __all__ = [
+    "AuctionWorld",
+    "auction_world",
+    "BlendWorld",
+    "blend_world",
+    "LoopWorld",
+    "loop_world",
     "TaskWorld",
     "task_world",
 ]

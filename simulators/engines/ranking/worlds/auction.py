@@ -1,0 +1,153 @@
+"""Auctions whose click probabilities are known, a model that gets them wrong in chosen ways, and a log to calibrate it on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from simulators.engines.ranking.arguments import Floats, Ints
+from simulators.engines.ranking.auction import spend_by_advertiser
+from simulators.engines.ranking.worlds.draws import draw
+
+BASE_LOGIT, LOGIT_SD, VALUE_SD, BUDGET_SD = -3.2, 1.0, 0.6, 0.3
+BIASED_SHARE = 0.4  # of the slices
+DIURNAL = 0.6  # amplitude of traffic around its mean; the trough is in the early morning, the peak in the late afternoon
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """How a model's probability differs from the true one, in this order: logit, sampling of negatives, factor.
+
+    The model reads the true logit with `noise` (standard deviation), times `slope`, plus `intercept`, plus `segment_shift` on the biased
+    segment. `keep_negatives` is the share of negatives it was trained on, uncorrected; `scale` multiplies what comes out, up to 1.
+    """
+
+    slope: float = 1.5
+    intercept: float = 1.2
+    segment_shift: float = 0.6
+    noise: float = 0.3
+    scale: float = 1.0
+    keep_negatives: float = 1.0
+
+    def apply(self, logit: Floats, segment: Ints, normal: Floats) -> Floats:
+        """The model's probability; `normal` are standard normal draws, one a row."""
+        p = expit(self.slope * (logit + self.noise * normal) + self.intercept + self.segment_shift * segment)
+        p = p / (p + (1 - p) * self.keep_negatives)
+        return np.minimum(self.scale * p, 1.0)
+
+
+@dataclass(frozen=True)
+class CalibrationLog:
+    """Impressions with their clicks, in order of time: `p` true and `p_hat` predicted probability, `y`, `segment`, `slice`, each (n,)."""
+
+    p: Floats
+    p_hat: Floats
+    y: Floats
+    segment: Ints
+    slice: Ints
+
+
+@dataclass(frozen=True)
+class AuctionWorld:
+    """N auctions of M ads by A advertisers over T intervals of a day.
+
+    value       (N, M) what a click is worth to the advertiser, log-normal with mean 1
+    p, p_hat    (N, M) true and predicted click probability
+    advertiser  (N, M) ids, all different within an auction
+    segment     (N, M) 1 in the biased segment; slice (N, M), each of which lies in one segment
+    budget      (A,) expected spend allowed in the day; `demand` (A,) is the spend without budgets under the true probabilities
+    starts      (T + 1,) first auction of each interval, then N
+    lottery     (N, M) uniform numbers: an advertiser who takes part in a share of the auctions is in those below it
+    log         what a calibrator may learn from
+    """
+
+    value: Floats
+    p: Floats
+    p_hat: Floats
+    advertiser: Ints
+    segment: Ints
+    slice: Ints
+    budget: Floats
+    demand: Floats
+    starts: Ints
+    lottery: NDArray[np.float32]
+    log: CalibrationLog
+
+    @property
+    def traffic(self) -> Floats:
+        """Share of the day's auctions in each interval, (T,)."""
+        share: Floats = np.diff(self.starts) / self.starts[-1]
+        return share
+
+
+def auction_world(
+    seed: int = 0,
+    *,
+    slope: float = 1.5,
+    intercept: float = 1.2,
+    segment_shift: float = 0.6,
+    noise: float = 0.3,
+    scale: float = 1.0,
+    keep_negatives: float = 1.0,
+    tightness: float = 0.5,
+    auctions: int = 60_000,
+    ads: int = 8,
+    advertisers: int = 20,
+    slices: int = 200,
+    intervals: int = 96,
+    log_rows: int = 150_000,
+) -> AuctionWorld:
+    """`tightness` is budget over unconstrained spend, on average; the other knobs are those of `Distortion` and sizes.
+
+    Raises ValueError where an auction would hold more ads than there are advertisers, or an interval no auction.
+    """
+    if ads > advertisers:
+        raise ValueError(f"ads is {ads}; expected at most one for each of {advertisers} advertisers.")
+    if intervals * 2 > auctions:
+        raise ValueError(f"intervals is {intervals}; expected at most half of {auctions} auctions.")
+    shape, model = (auctions, ads), Distortion(slope, intercept, segment_shift, noise, scale, keep_negatives)
+    logit = draw(seed, "auction/logit").normal(BASE_LOGIT, LOGIT_SD, shape)
+    value = np.exp(draw(seed, "auction/value").normal(-(VALUE_SD**2) / 2, VALUE_SD, shape))
+    places = draw(seed, "auction/slice").integers(0, slices, shape)
+    biased = (places < BIASED_SHARE * slices).astype(np.int64)
+    who = _without_repeats(draw(seed, "auction/advertiser"), auctions, ads, advertisers)
+    p = expit(logit)
+    demand = spend_by_advertiser(value, p, p, who, advertisers)
+    return AuctionWorld(
+        value=value,
+        p=p,
+        p_hat=model.apply(logit, biased, draw(seed, "auction/noise").standard_normal(shape)),
+        advertiser=who,
+        segment=biased,
+        slice=places,
+        budget=tightness * demand * np.exp(draw(seed, "auction/budget").normal(0.0, BUDGET_SD, advertisers)),
+        demand=demand,
+        starts=_starts(auctions, intervals),
+        lottery=draw(seed, "auction/lottery").random(shape, dtype=np.float32),
+        log=calibration_log(seed, model, log_rows, slices),
+    )
+
+
+def calibration_log(seed: int, model: Distortion, rows: int, slices: int = 200) -> CalibrationLog:
+    """Impressions of an earlier day, served to everybody alike; the first rows are the same whatever `rows` is."""
+    logit = draw(seed, "auction/log/logit").normal(BASE_LOGIT, LOGIT_SD, rows)
+    places = draw(seed, "auction/log/slice").integers(0, slices, rows)
+    biased = (places < BIASED_SHARE * slices).astype(np.int64)
+    p = expit(logit)
+    y = (draw(seed, "auction/log/click").random(rows) < p).astype(np.float64)
+    return CalibrationLog(p, model.apply(logit, biased, draw(seed, "auction/log/noise").standard_normal(rows)), y, biased, places)
+
+
+def _without_repeats(rng: np.random.Generator, rows: int, picks: int, among: int) -> Ints:
+    """(rows, picks) ids below `among`, each row without repeats: the places of the smallest of random keys."""
+    return np.argpartition(rng.random((rows, among), dtype=np.float32), picks - 1, axis=1)[:, :picks].astype(np.int64)
+
+
+def _starts(auctions: int, intervals: int) -> Ints:
+    hour = 24 * (np.arange(intervals) + 0.5) / intervals
+    traffic = 1 + DIURNAL * np.cos(2 * np.pi * (hour - 16) / 24)
+    ends = np.round(np.cumsum(traffic) / traffic.sum() * auctions)
+    return np.concatenate([[0], ends]).astype(np.int64)
