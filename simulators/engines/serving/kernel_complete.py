@@ -5,13 +5,27 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from simulators.engines.serving.jit import part
 from simulators.engines.serving.kernel_cache import store, unpin
 from simulators.engines.serving.kernel_memory import release
 from simulators.engines.serving.kernel_pools import start_transfer
 from simulators.engines.serving.kernel_queue import OUTPUT_WEIGHT, serve
 from simulators.engines.serving.kernel_random import uniform
-from simulators.engines.serving.state import ITL_BINS, ITL_BINS_PER_E, ITL_LOW_S, PREFILL, SARATHI, STATIC, VLLM_V0, VTC, Sim, unsigned
+from simulators.engines.serving.state import (
+    FIRST_BITS,
+    ITL_BINS,
+    ITL_FIRST_BITS,
+    ITL_LOW_S,
+    PREFILL,
+    SARATHI,
+    STATIC,
+    VLLM_V0,
+    VTC,
+    Sim,
+    unsigned,
+)
 
 
 @part
@@ -164,11 +178,14 @@ def drop_absent(sim: Sim, r: int) -> None:
 
 @part
 def count_gaps(sim: Sim, gap_s: float, count: int) -> None:
-    """Adds gaps between tokens to the histogram: bins of equal ratio, the first and the last open."""
+    """Adds gaps between tokens to the histogram. Its bins are a per cent wide, but a logarithm a batch would cost more than pricing it."""
     position = 0
-    if gap_s > ITL_LOW_S:
-        position = min(int(math.log(gap_s / ITL_LOW_S) * ITL_BINS_PER_E) + 1, ITL_BINS - 1)
-    sim.itl_hist[position] += count
+    if gap_s >= ITL_LOW_S:
+        first_bits = (np.float64(gap_s).view(np.int64) >> FIRST_BITS) - ITL_FIRST_BITS
+        position = sim.itl_first_bin[unsigned(min(first_bits, len(sim.itl_first_bin) - 1))]
+        while position < ITL_BINS - 1 and gap_s >= sim.itl_edges_s[unsigned(position + 1)]:
+            position += 1
+    sim.itl_hist[unsigned(position)] += count
     sim.world[0].itl_max_s = max(sim.world[0].itl_max_s, gap_s)
 
 

@@ -1,6 +1,6 @@
 """The state of a simulation, and the cost tables, as one pointer each inside compiled code.
 
-`state.Sim` is eighteen arrays and `CostTables` some forty fields. Handed from function to function by value they would be more than a
+`state.Sim` is twenty arrays and `CostTables` some forty fields. Handed from function to function by value they would be more than a
 hundred words a call, which costs more than most of the functions do, and far more when compiling. Compiled code therefore holds the
 address of a table that has a row for every field: `sim.requests` reads its row. Reading a field is all that these types can do.
 """
@@ -36,6 +36,8 @@ SIM_ARRAYS: dict[str, tuple[Any, int]] = {
     "service": (np.float64, 2),
     "weights": (np.float64, 1),
     "itl_hist": (np.int64, 1),
+    "itl_edges_s": (np.float64, 1),
+    "itl_first_bin": (np.int64, 1),
     "log": (ITERATION, 1),
     "signals": (SIGNAL, 2),
     "tiers": (TIER, 1),
@@ -96,7 +98,7 @@ def _row(name: str, kind: Any, value: Any) -> tuple[int, int, int]:
     dtype, dims = kind
     if value.dtype != dtype or value.ndim != dims or not value.flags.c_contiguous:
         raise TypeError(f"{name} is {value.dtype} {value.shape}; the compiled code expects {dims} dimensions of {dtype}, contiguous.")
-    return (value.__array_interface__["data"][0], *value.shape, 0)[:WORDS]
+    return (value.ctypes.data, *value.shape, 0)[:WORDS]
 
 
 @register_model(FieldsType)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simulators.engines.serving.state import ITL_BINS, ITL_BINS_PER_E, ITL_LOW_S
+from simulators.engines.serving.state import ITL_EDGES_S
 from simulators.engines.serving.trace import Trace
 from simulators.errors import InvalidInput
 
@@ -84,7 +84,8 @@ class SimResult:
 
     @property
     def itl_edges_s(self) -> Floats:
-        return itl_edges_s()
+        """The first bin begins at 0; the last is open, whatever its edge."""
+        return ITL_EDGES_S
 
     def itl_percentile_s(self, q: float) -> float | None:
         """The gap between tokens that q per cent of all gaps do not exceed, to one per cent; None if there was no gap."""
@@ -134,11 +135,6 @@ def check_slo(slo: Mapping[str, float]) -> None:
         raise InvalidInput(f"slo has {', '.join(slo) or 'no limits'}; expected ttft_s or itl_s or both, and percentile.", field="slo")
     if not 0 < slo.get("percentile", 99) <= 100:
         raise InvalidInput(f"percentile is {slo['percentile']:g}; expected a number above 0, at most 100.", field="slo")
-
-
-def itl_edges_s() -> Floats:
-    """Edges of the bins of `itl_hist`: the first bin begins at 0."""
-    return np.concatenate([[0.0], ITL_LOW_S * np.exp(np.arange(ITL_BINS) / ITL_BINS_PER_E)])
 
 
 def _figures(values: Floats) -> Figures:

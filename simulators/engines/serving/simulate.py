@@ -113,7 +113,8 @@ def _steps(plan: Plan, iterations_a_step: int = ITERATIONS_A_STEP) -> SimSteps:
     from simulators.engines.serving.kernel_pointers import cost_table, sim_table
 
     sim = build_world(plan)
-    state, costs, decode_costs = sim_table(sim), cost_table(plan.tables), cost_table(plan.decode_cost.tables)
+    state, costs = sim_table(sim), cost_table(plan.tables)
+    decode_costs = costs if plan.decode_cost is plan.cost else cost_table(plan.decode_cost.tables)
     while True:
         status = run(state, costs, decode_costs, iterations_a_step)
         if status == DONE:

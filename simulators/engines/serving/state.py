@@ -212,8 +212,15 @@ SLOT = np.dtype(
     ]
 )
 
-# Gaps between tokens are counted in bins one per cent wide, from 10 microseconds to a day.
+# Gaps between tokens are counted in bins one per cent wide, from 10 microseconds to a day; the first and the last bin are open. Bin k
+# begins at edge k. Numbers whose first bits agree (exponent and 7 bits of the fraction) lie within a per cent: all but one or two bins are
+# ruled out by a look at the table of where such numbers begin.
 ITL_LOW_S, ITL_BINS_PER_E, ITL_BINS = 1e-5, 100, 2300
+ITL_EDGES_S = np.concatenate([[0.0], ITL_LOW_S * np.exp(np.arange(ITL_BINS) / ITL_BINS_PER_E)])
+FIRST_BITS = 64 - (1 + 11 + 7)  # an eight-byte float, moved right by so many bits, is its sign, exponent and those
+ITL_FIRST_BITS, _last = (int(bits) for bits in ITL_EDGES_S[[1, -1]].view(np.int64) >> FIRST_BITS)
+ITL_FIRST_BIN = np.searchsorted(ITL_EDGES_S, (np.arange(ITL_FIRST_BITS, _last + 1) << FIRST_BITS).view(np.float64), side="right") - 1
+ITL_EDGES_S.flags.writeable = ITL_FIRST_BIN.flags.writeable = False
 
 
 class Sim(NamedTuple):
@@ -228,6 +235,8 @@ class Sim(NamedTuple):
     service: Floats  # [R, tenants] weighted tokens served
     weights: Floats  # [tenants]
     itl_hist: Ints  # [ITL_BINS]
+    itl_edges_s: Floats  # ITL_EDGES_S
+    itl_first_bin: Ints  # ITL_FIRST_BIN
     log: Records  # ITERATION[...]
     signals: Records  # SIGNAL[R, SIGNAL_SAMPLES]
     tiers: Records  # TIER[tiers], none without a prefix cache

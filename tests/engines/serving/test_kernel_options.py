@@ -186,6 +186,24 @@ def test_goodput_counts_requests_that_meet_all_limits() -> None:
     assert result.goodput_rps({"ttft_s": 9}) == pytest.approx(result.summary()["throughput_rps"])
 
 
+@pytest.mark.parametrize("bin_", [1, 2, 437, 438, 991, 1500, 2298, 2299])
+@pytest.mark.parametrize("toward", [-np.inf, 0.0, np.inf])
+def test_a_gap_is_counted_between_the_edges_it_lies_between(bin_: int, toward: float) -> None:
+    """At an edge and one float to either side of it; the last bin is open."""
+    edge = simulate(ONE, COST, SchedulerConfig("vllm_v1"), num_blocks=99).itl_edges_s[bin_]
+    gap_s = np.nextafter(edge, toward) if toward else edge
+    result = simulate(Trace([0.0], [10], [2]), constant_cost(gap_s), SchedulerConfig("vllm_v1"), num_blocks=9)
+    assert np.flatnonzero(result.itl_hist).tolist() == [bin_ - (gap_s < edge)]
+
+
+def test_the_histogram_of_gaps_is_that_of_numpy() -> None:
+    result = simulate(random_trace(500, 20.0, 1), token_cost(), SchedulerConfig("vllm_v1", max_seqs=1), num_blocks=99, log_iterations=True)
+    log = result.iteration_log
+    gaps = np.diff(log["start_s"] + log["duration_s"])[log["prefill_tokens"][1:] == 0]  # one at a time: each decode is a gap
+    assert np.array_equal(result.itl_hist, np.histogram(gaps, [*result.itl_edges_s[:-1], np.inf])[0])
+    assert simulate(Trace([0.0], [10], [3]), constant_cost(1e9), SchedulerConfig("vllm_v1"), num_blocks=9).itl_hist[-1] == 2
+
+
 def test_what_does_not_exist_is_none() -> None:
     """Answers of one token have no gaps."""
     summary = simulate(Trace([0.0], [10], [1]), COST, SchedulerConfig("vllm_v1"), num_blocks=9).summary()
