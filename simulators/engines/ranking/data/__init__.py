@@ -3,6 +3,19 @@
 from simulators.engines.ranking.data.ctr import CtrData
 from simulators.engines.ranking.data.ctr_file import CtrFile, ctr_columns, iter_read_ctr, read_ctr
 from simulators.engines.ranking.data.hashing import hash_ids
+from simulators.engines.ranking.data.ratings import Ratings, iter_read_ratings, read_ratings
 from simulators.engines.ranking.data.splitting import split, split_rows
 
-__all__ = ["CtrData", "CtrFile", "ctr_columns", "hash_ids", "iter_read_ctr", "read_ctr", "split", "split_rows"]
+__all__ = [
+    "CtrData",
+    "CtrFile",
+    "Ratings",
+    "ctr_columns",
+    "hash_ids",
+    "iter_read_ctr",
+    "iter_read_ratings",
+    "read_ctr",
+    "read_ratings",
+    "split",
+    "split_rows",
+]
