@@ -3,6 +3,7 @@
 from simulators.engines.ranking.worlds.auction import AuctionWorld, auction_world
 from simulators.engines.ranking.worlds.blend import BlendWorld, blend_world
 from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
+from simulators.engines.ranking.worlds.position import PositionWorld, position_world
 from simulators.engines.ranking.worlds.retrieval import NewcomerWorld, RetrievalWorld, newcomer_world, retrieval_world
 from simulators.engines.ranking.worlds.task import TaskWorld, task_world
 
@@ -15,6 +16,8 @@ __all__ = [
     "loop_world",
     "NewcomerWorld",
     "newcomer_world",
+    "PositionWorld",
+    "position_world",
     "RetrievalWorld",
     "retrieval_world",
     "TaskWorld",
