@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simulators.engines.compiled import compiled
 from simulators.engines.features.keys import ABSENT, KeyCodes
 from simulators.engines.features.times import NEVER, Times
 
@@ -86,12 +85,3 @@ def _search(code: Any, at: Any, start: Any, ts: Any, inclusive: bool, out: Any) 
             else:
                 high = middle
         out[query] = low
-
-
-@cache
-def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    """`loop` compiled, once a process. numba is imported here, because a process that only shows pages never needs it."""
-    from numba import njit
-
-    made: Callable[..., Any] = njit(loop, cache=True, nogil=True)
-    return made

@@ -18,8 +18,9 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulators.engines.compiled import compiled
 from simulators.engines.features.keys import ABSENT, KeyCodes, Keys
-from simulators.engines.features.order import KeyedOrder, compiled
+from simulators.engines.features.order import KeyedOrder
 from simulators.engines.features.times import NEVER, US_PER_S, Times, microseconds, span, times_of
 from simulators.errors import InvalidInput
 

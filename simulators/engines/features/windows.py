@@ -19,8 +19,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulators.engines.compiled import compiled
 from simulators.engines.features.keys import ABSENT, KeyCodes, KeyColumn, Keys
-from simulators.engines.features.order import KeyedOrder, Places, compiled
+from simulators.engines.features.order import KeyedOrder, Places
 from simulators.engines.features.times import NEVER, US_PER_S, Times, times_of
 from simulators.errors import InvalidInput
 

@@ -5,11 +5,11 @@ All noise comes in, so that the same noise can be played under another treatment
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
+
+from simulators.engines.compiled import compiled
 
 
 def _simulate(wants: Any, drivers: Any, log_stay: float, drift: float, noise: Any, lots: Any, served: Any, idle: Any) -> None:
@@ -80,17 +80,18 @@ def _draft(rank_a: Any, rank_b: Any, coins: Any, ranking: Any, teams: Any) -> No
             count_b += team == 1
 
 
-@cache
-def compiled() -> tuple[Callable[..., None], Callable[..., None]]:
-    """numba is imported here, because a process that only shows pages never needs it."""
-    from numba import njit
+def simulate(*arrays: Any) -> None:
+    """`_simulate`, compiled."""
+    compiled(_simulate)(*arrays)
 
-    return njit(_simulate, cache=True, nogil=True), njit(_draft, cache=True, nogil=True)
+
+def draft(*arrays: Any) -> None:
+    """`_draft`, compiled."""
+    compiled(_draft)(*arrays)
 
 
 def warm_up() -> None:
     """Compiles the loops, or loads what an earlier process compiled."""
-    simulate, draft = compiled()
     one, lots = np.ones((2, 1, 1), np.int64), np.ones((1, 1), np.uint64)
     simulate(one, one[0, 0], -0.1, 0.0, np.zeros((3, 1, 1)), lots, one.copy(), np.zeros((1, 1), np.int64))
     item = np.zeros((1, 1), np.int64)

@@ -138,7 +138,7 @@ class World:
         """Served (2, T, R) and idle (T, R) for riders (2, T, R) of control and treatment."""
         served, idle = np.zeros_like(wants), np.zeros(wants.shape[1:], np.int64)
         stay = -SLOT_MIN / self.params.busy_min
-        kernel.compiled()[0](wants, self.drivers, stay, self.params.drift, self.noise, self.lots, served, idle)
+        kernel.simulate(wants, self.drivers, stay, self.params.drift, self.noise, self.lots, served, idle)
         return served, idle
 
     def wants(self, arm: int) -> Ints:

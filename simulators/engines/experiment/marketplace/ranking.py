@@ -54,7 +54,7 @@ def team_draft(rank_a: ArrayLike | Sequence[object], rank_b: ArrayLike | Sequenc
 def team_drafts(rank_a: Ints, rank_b: Ints, coins: NDArray[np.int8]) -> tuple[Ints, NDArray[np.int8]]:
     """Many drafts of the same m items 0..m-1: rank_a, rank_b (n, m); coins (n, m), who picks first when both have picked as often."""
     ranking, teams = np.empty_like(rank_a), np.empty(rank_a.shape, np.int8)
-    kernel.compiled()[1](rank_a, rank_b, coins, ranking, teams)
+    kernel.draft(rank_a, rank_b, coins, ranking, teams)
     return ranking, teams
 
 

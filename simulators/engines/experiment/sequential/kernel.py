@@ -6,11 +6,11 @@ caller owns the seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
+
+from simulators.engines.compiled import compiled
 
 
 def _first_crossings(noise: Any, step_sd: Any, drift: Any, bounds: Any, scale: Any, stops: Any, moments: Any) -> None:
@@ -41,16 +41,12 @@ def _first_crossings(noise: Any, step_sd: Any, drift: Any, bounds: Any, scale: A
                         break
 
 
-@cache
-def compiled() -> Callable[..., None]:
-    """numba is imported here, because a process that only shows pages never needs it."""
-    from numba import njit
-
-    made: Callable[..., None] = njit(_first_crossings, cache=True, nogil=True)
-    return made
+def first_crossings(*arrays: Any) -> None:
+    """`_first_crossings`, compiled."""
+    compiled(_first_crossings)(*arrays)
 
 
 def warm_up() -> None:
     """Compiles the loop, or loads what an earlier process compiled."""
     one = np.ones(1)
-    compiled()(np.zeros((1, 1)), one, one, np.ones((1, 1)), one, np.zeros((2, 1, 1), dtype=np.int64), np.zeros((1, 3)))
+    first_crossings(np.zeros((1, 1)), one, one, np.ones((1, 1)), one, np.zeros((2, 1, 1), dtype=np.int64), np.zeros((1, 3)))

@@ -19,7 +19,7 @@ from scipy.special import ndtri
 from simulators.engines.experiment import power as fixed_power
 from simulators.engines.experiment.sequential.anytime import always_valid_bound, msprt_bound
 from simulators.engines.experiment.sequential.group import Floats, bound_steps, haybittle_peto_bounds
-from simulators.engines.experiment.sequential.kernel import compiled
+from simulators.engines.experiment.sequential.kernel import first_crossings
 from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 
@@ -209,7 +209,7 @@ class _Tally:
         self.stops, self.moments = np.zeros((2, rules, looks), dtype=np.int64), np.zeros((rules, 3))
 
     def add(self, noise: Floats) -> None:
-        compiled()(noise, self.step_sd, self.drift, self.bounds, self.scale, self.stops, self.moments)
+        first_crossings(noise, self.step_sd, self.drift, self.bounds, self.scale, self.stops, self.moments)
         self.done += len(noise)
 
     def rows(self) -> list[StoppingRow]:

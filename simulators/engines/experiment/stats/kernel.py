@@ -7,13 +7,14 @@ these are noticed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from simulators.engines.compiled import compiled
 
 Floats = NDArray[np.float64]
 
@@ -59,18 +60,9 @@ def _pair_sums_of_two(a: Any, b: Any, shift_a: float, shift_b: float, codes: Any
     out[1, 0], out[1, 1], out[1, 2], out[1, 3], out[1, 4], out[1, 5] = a1, b1, aa1, ab1, bb1, n
 
 
-@cache
-def _compiled(loop: Callable[..., None]) -> Callable[..., None]:
-    """numba is imported here, because a process that only shows pages never needs it."""
-    from numba import njit
-
-    made: Callable[..., None] = njit(loop, fastmath={"reassoc", "contract", "nsz"}, cache=True, nogil=True)
-    return made
-
-
 def picked_sums(columns: Sequence[Floats], shift: Floats, picked: NDArray[np.bool_]) -> tuple[float, Floats, Floats]:
     """Count, sums (k,) and products (k, k) of k columns (m,) about `shift` (k,), over the rows that `picked` (m,) names."""
-    k, add_up = len(columns), _compiled(_pair_sums)
+    k, add_up = len(columns), compiled(_pair_sums, reorder=True)
     sums, cross, out = np.zeros(k), np.zeros((k, k)), np.zeros(5)
     for i, j in combinations(range(k), 2) if k > 1 else [(0, 0)] * k:
         add_up(columns[i], columns[j], shift[i], shift[j], picked, out)
@@ -82,7 +74,7 @@ def picked_sums(columns: Sequence[Floats], shift: Floats, picked: NDArray[np.boo
 
 def two_cell_sums(columns: Sequence[Floats], shift: Floats, codes: NDArray[Any]) -> tuple[Floats, Floats, Floats]:
     """Counts (2,), sums (2, k) and products (2, k, k) of the rows with code 0 and of those with another, in one pass a pair of columns."""
-    k, add_up = len(columns), _compiled(_pair_sums_of_two)
+    k, add_up = len(columns), compiled(_pair_sums_of_two, reorder=True)
     sums, cross, out = np.zeros((2, k)), np.zeros((2, k, k)), np.zeros((2, 6))
     for i, j in combinations(range(k), 2) if k > 1 else [(0, 0)]:
         add_up(columns[i], columns[j], shift[i], shift[j], codes, out)
