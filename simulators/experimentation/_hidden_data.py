@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from simulators.engines.experiment.faults import is_number
 from simulators.engines.experiment.mix import Arms
 from simulators.engines.experiment.stats import Moments, MomentTable
-from simulators.engines.experiment.tabular import MAX_BYTES, Batch, TableFile, open_table, read_batches, require_numbers
+from simulators.engines.experiment.tabular import Batch, TableFile, open_table, read_batches, require_numbers
 from simulators.engines.experiment.uplift.segments import MIN_UNITS
 from simulators.errors import InvalidInput
-from simulators.lab import Context, Data, DataFile, DataInfo, DataOption, DataSlot, DataSpec, Progress, Working
+from simulators.experimentation._results_file import RESULTS, column_names, known_column
+from simulators.lab import Context, Data, DataFile, DataInfo, DataOption, DataSpec, Progress, Working
 
 MAX_SEGMENTS, MAX_DAYS, MAX_ARMS = 200, 400, 10
 NO_VALUE = "no value"
@@ -84,12 +85,12 @@ class OwnData:
 def _columns(table: TableFile, options: Mapping[str, str]) -> Columns:
     def named(key: str) -> str:
         column = options.get(key, "").strip()
-        return _known(table, column, key) if column else ""
+        return known_column(table, column, key) if column else ""
 
     for key in ("arm", "metric"):
         if not named(key):
             raise InvalidInput(f"Choose the column that holds the {key}; {table.name} has {', '.join(table.columns)}.", field=key)
-    segments = tuple(_known(table, name.strip(), "segments") for name in options.get("segments", "").split(",") if name.strip())
+    segments = tuple(known_column(table, name.strip(), "segments") for name in options.get("segments", "").split(",") if name.strip())
     found = Columns(named("arm"), named("metric"), segments, named("day"), options.get("cross", "no") == "yes")
     if not segments and not found.day:
         raise InvalidInput("Choose segment columns, a day column, or both: without them there is only the average.", field="segments")
@@ -99,12 +100,6 @@ def _columns(table: TableFile, options: Mapping[str, str]) -> Columns:
             raise InvalidInput(f"Column {column} was given two roles; each role needs a column of its own.", field="segments")
     require_numbers(table, [found.metric])
     return found
-
-
-def _known(table: TableFile, column: str, key: str) -> str:
-    if column not in table.columns:
-        raise InvalidInput(f"There is no column {column!r}; {table.name} has {', '.join(table.columns)}.", field=key)
-    return column
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------------------------
@@ -266,22 +261,10 @@ def notes(own: OwnData) -> Iterator[str]:
         yield f"{len(alone)} of {len(own.days)} days have fewer than two units in an arm and count only in the pooled comparison."
 
 
-def column_names(file: DataFile) -> tuple[str, ...]:
-    return open_table(file.path, file.name).columns
-
-
 SPEC = DataSpec(
     title="Your experiment",
     help="One row a unit with its arm, its metric, and what it belongs to: segments such as country or device, the day of exposure.",
-    slots=(
-        DataSlot(
-            "results",
-            "Results",
-            "CSV (UTF-8, commas) or Parquet, up to 5 million rows and 100 columns",
-            (".csv", ".parquet"),
-            max_bytes=MAX_BYTES,
-        ),
-    ),
+    slots=(RESULTS,),
     options=(
         DataOption("arm", "Arm", "The column that says which variant a unit saw (2 to 10 values)", columns_of="results"),
         DataOption("control", "Control", "The arm to compare with; empty: the one called control, or the first"),

@@ -24,9 +24,10 @@ from simulators.engines.experiment.results_file import (
 )
 from simulators.engines.experiment.srm import SRM, srm_test
 from simulators.engines.experiment.stats import Moments
-from simulators.engines.experiment.tabular import MAX_BYTES, Batch, TableFile, open_table, require_numbers
+from simulators.engines.experiment.tabular import Batch, TableFile, open_table, require_numbers
 from simulators.errors import InvalidInput
-from simulators.lab import Context, DataFile, DataInfo, DataOption, DataSlot, DataSpec, Progress
+from simulators.experimentation._results_file import RESULTS, column_names, known_column
+from simulators.lab import Context, DataFile, DataInfo, DataOption, DataSpec, Progress
 
 T = TypeVar("T")
 OUTLIER_SHARE = 0.05  # of the metric's variance, carried by one unit
@@ -84,7 +85,7 @@ class OwnData:
 def _roles(table: TableFile, options: Mapping[str, str]) -> Roles:
     def named(key: str) -> str:
         column = options.get(key, "").strip()
-        return _known(table, column, key) if column else ""
+        return known_column(table, column, key) if column else ""
 
     if is_totals(table.columns):
         return Roles(arm="arm", metric="sum")
@@ -92,7 +93,7 @@ def _roles(table: TableFile, options: Mapping[str, str]) -> Roles:
         if not named(key):
             raise InvalidInput(f"Choose the column that holds the {key}; {table.name} has {', '.join(table.columns)}.", field=key)
     given = [name.strip() for name in options.get("covariates", "").split(",") if name.strip()]
-    covariates = tuple(_known(table, name, "covariates") for name in given)
+    covariates = tuple(known_column(table, name, "covariates") for name in given)
     roles = Roles(
         named("arm"), named("metric"), named("unit"), named("denominator"), covariates, named("day"), named("segment"), named("trigger")
     )
@@ -105,12 +106,6 @@ def _roles(table: TableFile, options: Mapping[str, str]) -> Roles:
             )
     require_numbers(table, roles.numbers)
     return roles
-
-
-def _known(table: TableFile, column: str, key: str) -> str:
-    if column not in table.columns:
-        raise InvalidInput(f"There is no column {column!r}; {table.name} has {', '.join(table.columns)}.", field=key)
-    return column
 
 
 def _control(arms: list[str], wanted: str) -> str:
@@ -294,22 +289,10 @@ def _cached(
     return items
 
 
-def column_names(file: DataFile) -> tuple[str, ...]:
-    return open_table(file.path, file.name).columns
-
-
 SPEC = DataSpec(
     title="Your experiment",
     help="One row a unit with its arm and metric, or totals by arm and day with the columns arm, day, n, sum, sum_squares.",
-    slots=(
-        DataSlot(
-            "results",
-            "Results",
-            "CSV (UTF-8, commas) or Parquet, up to 5 million rows and 100 columns",
-            (".csv", ".parquet"),
-            max_bytes=MAX_BYTES,
-        ),
-    ),
+    slots=(RESULTS,),
     options=(
         DataOption("arm", "Arm", "The column that says which variant a unit saw (2 to 10 values)", columns_of="results"),
         DataOption("control", "Control", "The arm the others are compared with; empty: the one called control, or the first"),
