@@ -13,7 +13,8 @@ import redis
 
 from simulators.assets import CachedAssets
 from simulators.driver import drive, run_lab
-from simulators.feature_store._online_measure import LADDER, Measured, Times, measure
+from simulators.engines.steps import finish
+from simulators.feature_store._online_measure import LADDER, Times, measure
 from simulators.feature_store._online_views import name_of
 from simulators.feature_store._online_world import Design, Shelf, make_world
 from simulators.feature_store.online import NOT_ANSWERING
@@ -60,12 +61,7 @@ def effects(result: Result) -> dict[str, str]:
 def ladder(client: Any, seed: int) -> dict[Design, Times]:
     world = make_world(parse_params(LAB, PIPELINED), Context(seed=seed, assets=CachedAssets(None)))  # type: ignore[arg-type]
     steps = measure(world, Shelf(world, KeySpace(client, f"run{next(_RUNS)}:")), real=True, picture=lambda _: Frame())
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            found: Measured = stop.value
-            return found.ladder
+    return finish(steps).ladder
 
 
 def medians(result: Result) -> dict[str, float]:

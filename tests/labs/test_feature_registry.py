@@ -10,6 +10,7 @@ import pytest
 
 from simulators.assets import CachedAssets
 from simulators.driver import run_lab
+from simulators.engines.steps import finish
 from simulators.feature_store._registry_params import AGAIN, EXAMPLE
 from simulators.feature_store._registry_world import world_steps
 from simulators.lab import Challenge, Context, Result
@@ -53,13 +54,7 @@ def effects(result: Result) -> dict[str, str]:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_world_is_the_stated_one(seed: int) -> None:
-    steps = world_steps(context(seed))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            world = stop.value
-            break
+    world = finish(world_steps(context(seed)))
     assert len(world.names) == 200 == len(set(world.names)) and len(world.moves_after_days) == 30
     kinds = [entry.kind for entry in world.planted]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == dict.fromkeys(("renamed", "unit", "rescaled", "lagged"), 10)

@@ -16,6 +16,7 @@ import pytest
 from simulators.assets import CachedAssets
 from simulators.driver import run_lab
 from simulators.engines.serving import synth_trace
+from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
 from simulators.lab import Context, Data, DataFile, Result
 from simulators.llm_serving._prefix_params import PrefixParams
@@ -35,12 +36,7 @@ STORES = {seed: CachedAssets(None) for seed in range(5)}
 def reading(seed: int, **values: Any) -> Reading:
     """One fleet, without the comparison of routers that a whole run makes."""
     ctx, params = Context(seed=seed, assets=STORES[seed]), PrefixParams(**values)
-    steps = measured(ctx, make_world(ctx, params), params, params.router)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+    return finish(measured(ctx, make_world(ctx, params), params, params.router))
 
 
 @cache

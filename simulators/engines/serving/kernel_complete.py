@@ -181,7 +181,7 @@ def count_gaps(sim: Sim, gap_s: float, count: int) -> None:
     """Adds gaps between tokens to the histogram. Its bins are a per cent wide, but a logarithm a batch would cost more than pricing it."""
     position = 0
     if gap_s >= ITL_LOW_S:
-        first_bits = (np.float64(gap_s).view(np.int64) >> FIRST_BITS) - ITL_FIRST_BITS
+        first_bits = int(np.float64(gap_s).view(np.int64) >> FIRST_BITS) - ITL_FIRST_BITS
         position = sim.itl_first_bin[unsigned(min(first_bits, len(sim.itl_first_bin) - 1))]
         while position < ITL_BINS - 1 and gap_s >= sim.itl_edges_s[unsigned(position + 1)]:
             position += 1

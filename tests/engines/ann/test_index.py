@@ -17,7 +17,7 @@ from simulators.engines.ann.index import KINDS, AnnIndex, build_index, index_ste
 from simulators.engines.ann.kmeans import kmeans_steps
 from simulators.engines.ann.memory import index_bytes
 from simulators.engines.ann.truth import exact_knn, recall_at_k
-from simulators.engines.steps import finish
+from simulators.engines.steps import finish, relay
 from simulators.errors import InvalidInput
 
 N, D, Q, K = 6000, 32, 100, 10
@@ -197,14 +197,8 @@ def test_the_same_seed_builds_the_same_index(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["ivf_pq_refine", "hnsw", "hnswlib"])
 def test_building_says_how_far_it_is(kind: str) -> None:
     name, params = named(kind)
-    shares = []
-    steps = index_steps(world().base, name, **params)
-    while True:
-        try:
-            shares.append(next(steps))
-        except StopIteration as stop:
-            made = stop.value
-            break
+    shares: list[float] = []
+    made = finish(relay(index_steps(world().base, name, **params), shares.append))
     assert len(shares) >= 10 and (np.diff(shares) >= 0).all() and shares[0] > 0 and shares[-1] == 1
     assert made.build_seconds > 0
 

@@ -13,6 +13,7 @@ import pytest
 from simulators.engines import serving
 from simulators.engines.serving import CostModel, SchedulerConfig, Trace, capacity, simulate, simulate_steps, synth_trace
 from simulators.engines.serving.cost_table import VIDUR, step_load, step_seconds
+from simulators.engines.steps import finish, relay
 from simulators.errors import InvalidInput
 from tests.engines.serving.worlds import constant_cost, jagged_cost, random_trace, token_cost
 
@@ -214,13 +215,8 @@ def test_what_does_not_exist_is_none() -> None:
 
 def test_steps_yield_the_share_done_and_return_the_same_result() -> None:
     trace, scheduler = random_trace(2000, 100.0, 0, output=400), SchedulerConfig("vllm_v1", max_seqs=4)
-    steps, shares = simulate_steps(trace, token_cost(), scheduler, num_blocks=200), []
-    while True:
-        try:
-            shares.append(next(steps))
-        except StopIteration as stop:
-            result = stop.value
-            break
+    shares: list[float] = []
+    result = finish(relay(simulate_steps(trace, token_cost(), scheduler, num_blocks=200), shares.append))
     assert len(shares) > 3
     assert shares == sorted(shares)
     assert np.array_equal(result.finished_s, simulate(trace, token_cost(), scheduler, num_blocks=200).finished_s)
