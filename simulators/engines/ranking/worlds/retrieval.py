@@ -260,7 +260,7 @@ def _catalogue(seed: int, zipf: float, fresh_share: float, trend_share: float, n
     age_days[np.argmin(age_days)] = min(age_days.min(), FRESH_DAYS / 2)  # something is always fresh
     eligible = np.flatnonzero((rank > POPULAR) & (age_days >= FRESH_DAYS))
     trending = draw(seed, "trending").choice(eligible, TRENDING if trend_share else 0, replace=False)
-    popularity = rank**-zipf
+    popularity: Floats = np.power(rank.astype(np.float64), -zipf)
     return _Catalogue(
         vectors, channel_vectors, channel, popularity, rank, age_days, np.sort(trending), float(fresh_share), float(trend_share)
     )
