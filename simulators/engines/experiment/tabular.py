@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,6 +76,13 @@ def read_batches(table: TableFile, numbers: Sequence[str], texts: Sequence[str])
         row += len(raw)
         if row > MAX_ROWS:
             raise InvalidInput(f"{table.name} has more than {MAX_ROWS:,} rows; take a sample of the units or send totals by arm and day.")
+
+
+def place_of(table: TableFile, row: int) -> str:
+    """Where data row `row` (0: the first) stands, in words; lines of a CSV also count quoted line breaks."""
+    if table.format == "parquet":
+        return f"Row {row + 1:,}"
+    return f"Line {next(islice(faults.records(table.path), row + 1, None))[0]}"
 
 
 def _parquet_batches(table: TableFile, columns: list[str]) -> Iterator[Any]:

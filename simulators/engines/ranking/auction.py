@@ -50,9 +50,9 @@ class Day:
     """`spend` (T, A) expected spend by interval; `budget` (A,).
 
     depleted_at  (A,) share of the day's hours after which the budget was gone, NaN where it lasted to the last interval
-    deviation    mean over advertisers of the largest distance between spend so far and the ideal curve, as a share of the ideal day's
-                 spend; ideal is in proportion to traffic and ends at the budget, or at what no budget would have let them spend
+    deviation    mean over advertisers of the largest distance between spend so far and the ideal curve, as a share of its end
     overspend    what was spent above the budgets, as a share of them: a budget that ran out is noticed at the end of the interval
+    ideal        (T, A) spend so far in proportion to traffic, up to the budget or to what would be spent if nobody had one
     """
 
     spend: Floats
@@ -62,6 +62,7 @@ class Day:
     overspend: float
     welfare: float
     revenue: float
+    ideal: Floats
 
 
 def second_price(value: ArrayLike, p_hat: ArrayLike, p_true: ArrayLike, reserve: float = 0.0) -> Auction:
@@ -174,6 +175,7 @@ class _Book:
             overspend=float(over / total) if total > 0 else 0.0,
             welfare=self.welfare,
             revenue=float(self.spent.sum()),
+            ideal=ideal,
         )
 
 

@@ -24,7 +24,7 @@ STEPS, ENOUGH, ROUNDING = 100, 1e-10, 1e-12
 Z_95 = 1.959963984540054
 
 
-class _Calibrator:
+class Calibrator:
     """`fit(p, y, segment)` learns, `predict(p, segment)` applies. `pooled_` names the segments served by the map of all rows."""
 
     def __init__(self) -> None:
@@ -66,42 +66,49 @@ class _Calibrator:
     def _map(self, p: Floats, y: Floats) -> Map:
         raise NotImplementedError
 
-
-class Platt(_Calibrator):
-    """sigmoid(a logit(p) + b) by maximum likelihood, with Platt's targets, which keep a and b finite where the classes separate.
-
-    `coef_` is (a, b) of the map of all rows.
-    """
-
-    coef_: tuple[float, float] = (1.0, 0.0)
-
-    def fit(self, p: ArrayLike, y: ArrayLike, segment: ArrayLike | None = None) -> Self:
-        super().fit(p, y, segment)
-        self.coef_ = _sigmoid_fit(_logit(np.asarray(p, dtype=np.float64)), np.asarray(y, dtype=np.float64))
-        return self
-
-    def _map(self, p: Floats, y: Floats) -> Map:
-        a, b = _sigmoid_fit(_logit(p), y)
-        return lambda given: expit(a * _logit(given) + b)
+    def _sigmoid(self) -> Sigmoid:
+        if not isinstance(self._all, Sigmoid):
+            raise ValueError("p has not been fitted to; expected fit(p, y) first.")
+        return self._all
 
 
-class Temperature(_Calibrator):
-    """sigmoid(logit(p) / T): one number, which sharpens or softens and cannot move a mean that is off. `temperature_` of all rows."""
+@dataclass(frozen=True)
+class Sigmoid:
+    """sigmoid(slope logit(p) + intercept)."""
 
-    temperature_: float = 1.0
+    slope: float
+    intercept: float
 
-    def fit(self, p: ArrayLike, y: ArrayLike, segment: ArrayLike | None = None) -> Self:
-        super().fit(p, y, segment)
-        slope = _slope_fit(_logit(np.asarray(p, dtype=np.float64)), np.asarray(y, dtype=np.float64))
-        self.temperature_ = 1 / slope
-        return self
-
-    def _map(self, p: Floats, y: Floats) -> Map:
-        slope = _slope_fit(_logit(p), y)
-        return lambda given: expit(slope * _logit(given))
+    def __call__(self, p: Floats) -> Floats:
+        made: Floats = expit(self.slope * _logit(p) + self.intercept)
+        return made
 
 
-class Isotonic(_Calibrator):
+class Platt(Calibrator):
+    """sigmoid(a logit(p) + b) by maximum likelihood, with Platt's targets, which keep a and b finite where the classes separate."""
+
+    def _map(self, p: Floats, y: Floats) -> Sigmoid:
+        return _sigmoid_fit(_logit(p), y)
+
+    @property
+    def coef_(self) -> tuple[float, float]:
+        """(a, b) of the map of all rows."""
+        return self._sigmoid().slope, self._sigmoid().intercept
+
+
+class Temperature(Calibrator):
+    """sigmoid(logit(p) / T): one number, which sharpens or softens and cannot move a mean that is off."""
+
+    def _map(self, p: Floats, y: Floats) -> Sigmoid:
+        return Sigmoid(_slope_fit(_logit(p), y), 0.0)
+
+    @property
+    def temperature_(self) -> float:
+        """T of the map of all rows."""
+        return 1 / self._sigmoid().slope
+
+
+class Isotonic(Calibrator):
     """The non-decreasing map that fits best in squares (pool adjacent violators), straight between the points, flat beyond them."""
 
     def _map(self, p: Floats, y: Floats) -> Map:
@@ -111,7 +118,7 @@ class Isotonic(_Calibrator):
         return lambda given: np.interp(given, x, fitted)
 
 
-class Histogram(_Calibrator):
+class Histogram(Calibrator):
     """The rate of each of `bins` bins of equally many rows; equal predictions stay in one bin."""
 
     def __init__(self, bins: int = 20) -> None:
@@ -175,8 +182,8 @@ def wilson(rate: ArrayLike, n: ArrayLike, z: float = Z_95) -> tuple[Floats, Floa
 # --- fits ------------------------------------------------------------------------------------------------------------------------
 
 
-def _sigmoid_fit(x: Floats, y: Floats) -> tuple[float, float]:
-    """Slope and intercept by Newton's steps, halved until the loss falls."""
+def _sigmoid_fit(x: Floats, y: Floats) -> Sigmoid:
+    """Newton's steps, halved until the loss falls."""
     positives = y.sum()
     targets = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (len(y) - positives + 2))
     theta = np.array([1.0, 0.0])
@@ -191,7 +198,7 @@ def _sigmoid_fit(x: Floats, y: Floats) -> tuple[float, float]:
         theta, loss, moved = _descent(lambda t: _loss(t[0] * x + t[1], targets), theta, step, loss)
         if moved < ENOUGH:
             break
-    return float(theta[0]), float(theta[1])
+    return Sigmoid(float(theta[0]), float(theta[1]))
 
 
 def _slope_fit(x: Floats, y: Floats) -> float:

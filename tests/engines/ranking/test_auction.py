@@ -11,7 +11,7 @@ import pytest
 from simulators.engines.ranking import auction, calibration
 from simulators.engines.ranking.auction import Auction, Day
 from simulators.engines.ranking.worlds import AuctionWorld, auction_world
-from simulators.engines.ranking.worlds.auction import BIASED_SHARE, Distortion, calibration_log
+from simulators.engines.ranking.worlds.auction import BIASED_SHARE, Distortion, with_model
 from simulators.engines.steps import finish
 
 SEEDS = (0, 1, 2)
@@ -251,8 +251,10 @@ def test_a_knob_leaves_the_other_draws_alone() -> None:
     np.testing.assert_array_equal(plain.log.y, moved.log.y)
     np.testing.assert_allclose(moved.budget, 4 * plain.budget)
     assert (plain.p_hat != moved.p_hat).any() and (auction_world(4, auctions=1_000).p != plain.p).any()
-    short = calibration_log(3, Distortion(), 500)
-    np.testing.assert_array_equal(short.y, plain.log.y[:500])
+    np.testing.assert_array_equal(auction_world(3, auctions=1_000, log_rows=500).log.y, plain.log.y[:500])
+    again = with_model(plain, Distortion(noise=1.0))
+    np.testing.assert_array_equal(again.p_hat, moved.p_hat)
+    np.testing.assert_array_equal(again.log.p_hat, moved.log.p_hat)
 
 
 ONE, P = np.ones((2, 3)), np.full((2, 3), 0.1)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from simulators.engines.ranking.arguments import Floats, Ints
 from simulators.engines.ranking.auction import spend_by_advertiser
@@ -64,6 +64,7 @@ class AuctionWorld:
     log         what a calibrator may learn from
     """
 
+    seed: int
     value: Floats
     p: Floats
     p_hat: Floats
@@ -108,37 +109,45 @@ def auction_world(
         raise ValueError(f"ads is {ads}; expected at most one for each of {advertisers} advertisers.")
     if intervals * 2 > auctions:
         raise ValueError(f"intervals is {intervals}; expected at most half of {auctions} auctions.")
-    shape, model = (auctions, ads), Distortion(slope, intercept, segment_shift, noise, scale, keep_negatives)
-    logit = draw(seed, "auction/logit").normal(BASE_LOGIT, LOGIT_SD, shape)
+    shape = (auctions, ads)
+    p = expit(draw(seed, "auction/logit").normal(BASE_LOGIT, LOGIT_SD, shape))
     value = np.exp(draw(seed, "auction/value").normal(-(VALUE_SD**2) / 2, VALUE_SD, shape))
     places = draw(seed, "auction/slice").integers(0, slices, shape)
-    biased = (places < BIASED_SHARE * slices).astype(np.int64)
     who = _without_repeats(draw(seed, "auction/advertiser"), auctions, ads, advertisers)
-    p = expit(logit)
     demand = spend_by_advertiser(value, p, p, who, advertisers)
-    return AuctionWorld(
+    made = AuctionWorld(
+        seed=seed,
         value=value,
         p=p,
-        p_hat=model.apply(logit, biased, draw(seed, "auction/noise").standard_normal(shape)),
+        p_hat=p,
         advertiser=who,
-        segment=biased,
+        segment=(places < BIASED_SHARE * slices).astype(np.int64),
         slice=places,
         budget=tightness * demand * np.exp(draw(seed, "auction/budget").normal(0.0, BUDGET_SD, advertisers)),
         demand=demand,
         starts=_starts(auctions, intervals),
         lottery=draw(seed, "auction/lottery").random(shape, dtype=np.float32),
-        log=calibration_log(seed, model, log_rows, slices),
+        log=_true_log(seed, log_rows, slices),
+    )
+    return with_model(made, Distortion(slope, intercept, segment_shift, noise, scale, keep_negatives))
+
+
+def with_model(world: AuctionWorld, model: Distortion) -> AuctionWorld:
+    """The same auctions and the same log, predicted by another model."""
+    log = world.log
+    return replace(
+        world,
+        p_hat=model.apply(logit(world.p), world.segment, draw(world.seed, "auction/noise").standard_normal(world.p.shape)),
+        log=replace(log, p_hat=model.apply(logit(log.p), log.segment, draw(world.seed, "auction/log/noise").standard_normal(len(log.p)))),
     )
 
 
-def calibration_log(seed: int, model: Distortion, rows: int, slices: int = 200) -> CalibrationLog:
+def _true_log(seed: int, rows: int, slices: int) -> CalibrationLog:
     """Impressions of an earlier day, served to everybody alike; the first rows are the same whatever `rows` is."""
-    logit = draw(seed, "auction/log/logit").normal(BASE_LOGIT, LOGIT_SD, rows)
+    p = expit(draw(seed, "auction/log/logit").normal(BASE_LOGIT, LOGIT_SD, rows))
     places = draw(seed, "auction/log/slice").integers(0, slices, rows)
-    biased = (places < BIASED_SHARE * slices).astype(np.int64)
-    p = expit(logit)
     y = (draw(seed, "auction/log/click").random(rows) < p).astype(np.float64)
-    return CalibrationLog(p, model.apply(logit, biased, draw(seed, "auction/log/noise").standard_normal(rows)), y, biased, places)
+    return CalibrationLog(p, p, y, (places < BIASED_SHARE * slices).astype(np.int64), places)
 
 
 def _without_repeats(rng: np.random.Generator, rows: int, picks: int, among: int) -> Ints:
