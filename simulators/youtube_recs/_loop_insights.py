@@ -38,8 +38,8 @@ def _agreement(study: Study) -> Iterator[Insight]:
     found = study.exposure
     if found.starved:
         yield Insight(
-            f"Of the {int((found.oracle > 0).sum())} items that the best slates hold, {found.starved} got less than a tenth of their due in "
-            f"the last {found.rounds} rounds, and {found.unseen} were never shown.",
+            f"Of the {int((found.oracle > 0).sum())} items that the best slates hold, {found.starved} got less than a tenth of their due "
+            f"in the last {found.rounds} rounds, and {found.unseen} were never shown.",
             "evaluation",
             "missed",
         )

@@ -10,7 +10,6 @@ import numpy as np
 
 from simulators.engines.ranking.arguments import Floats, Ints
 from simulators.engines.ranking.loop import IMPRESSIONS, SLATE, Learning, Policy, Round, Rounds, best, iter_rounds, play
-from simulators.engines.ranking.step import Pace
 from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
 from simulators.engines.steps import relay
 from simulators.lab import Context, Frame, Progress, Working
@@ -108,12 +107,11 @@ def watched(
     params: LoopParams, ctx: Context, picture: Callable[[Rounds, Exposure], Frame]
 ) -> Generator[Progress | Frame, None, tuple[Rounds, Exposure]]:
     """The chosen policy on the run's world; a picture each round, or as often as makes 60."""
-    world, recent, rounds, pace = world_of(params, ctx), Recent(params.items), list[Round](), Pace()
+    world, recent, rounds = world_of(params, ctx), Recent(params.items), list[Round]()
     every = -(-params.rounds // FRAMES)
     for found in play(world, *chosen(params), ctx.seed, learning(params)):
         if found is None:
-            if pace.due():
-                yield Progress(len(rounds), params.rounds, "serving")
+            yield Progress(len(rounds), params.rounds, "serving")
             continue
         rounds.append(found._replace(exposure=NO_EXPOSURE))
         recent.add(world, found.exposure)

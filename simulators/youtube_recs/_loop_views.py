@@ -36,7 +36,7 @@ def metrics(mine: Rounds, params: LoopParams) -> list[Metric]:
         Metric("coverage", "Catalogue shown a round", _percent(mine.coverage), "%", "up"),
         Metric("new_share", "New items, on arrival", new, "x fair share", "up", limit=1.0, limit_label="fair", note=nothing_new),
         Metric("random_slots", "Slots filled without the model", _percent(mine.random_share), "%", "down"),
-        Metric("price", "Clicks given up by exploring", 100 * (1 - served / model), "%", "down"),
+        Metric("price", "Clicks given up by exploring", 100 * (model - served) / model, "%", "down"),
         Metric("gini", "Gini of impressions", late(mine.gini), "Gini", "down"),
         Metric("overconfidence", "Predicted over true rate, picks", late(mine.overconfidence), "ratio", limit=1.0, limit_label="ideal"),
         Metric("ctr", "Click rate served", served * ctr, "%", "up", limit=100 * ctr, limit_label=ORACLE),
@@ -117,8 +117,8 @@ def exposure_figure(found: Exposure) -> Figure:
     return line_figure(
         "exposure",
         f"{found.starved} of the {int(wanted.sum())} items that belong on a slate got less than a tenth of their due",
-        f"{int((shown > 0).sum()):,} of {len(shown):,} items were shown in the last {found.rounds} rounds; of the {int(wanted.sum())} items "
-        f"that the best slates hold, {found.unseen} were not shown at all. Those stand at one half.",
+        f"{int((shown > 0).sum()):,} of {len(shown):,} items were shown in the last {found.rounds} rounds; of the {int(wanted.sum())} "
+        f"items that the best slates hold, {found.unseen} were not shown at all. Those stand at one half.",
         series,
         Axis("Click rate of the item in its best segment", percent=True),
         Axis(f"Impressions in {LATE} rounds; none stands at a half", "impressions", "log", (0.3, 2e5)),

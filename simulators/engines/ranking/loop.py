@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import expit
 
 from simulators.engines.ranking.arguments import Flags, Floats, Ints, between, one_of
-from simulators.engines.ranking.step import Pace, Step
+from simulators.engines.ranking.step import Step
 from simulators.engines.ranking.worlds.draws import draw
 from simulators.engines.ranking.worlds.loop import BASE_LOGIT, LOGIT_SD, LoopWorld
 from simulators.engines.steps import blocks, finish
@@ -33,6 +33,7 @@ IMPRESSIONS, SLATE = 6_000, 10  # a round; items in a slate
 PRIOR_WEIGHT = 20.0  # impressions a prior counts for
 ENOUGH = 20  # impressions before an item may be demoted
 HIGHEST = 0.95  # no prior is surer than this
+ROUNDS_A_STEP = 4
 DRAWS_A_STEP = 100_000  # of Beta: about ten milliseconds
 
 
@@ -117,13 +118,13 @@ def iter_rounds(
 ) -> Generator[Step, None, Rounds]:
     """`simulate_rounds` in steps; the metrics of a step are served, model and coverage of the last round."""
     _check(world, policy, epsilon, rounds, learning)
-    pace, done = Pace(), list[Round]()
+    done = list[Round]()
     turns = play(world, policy, epsilon, seed, learning)
     while len(done) < rounds:
         found = next(turns)
         if found is not None:
             done.append(found)
-        if pace.due():
+        if found is None or len(done) % ROUNDS_A_STEP == 0:
             yield Step(len(done), rounds, "serving", _so_far(done))
     return Rounds.of(done)
 
