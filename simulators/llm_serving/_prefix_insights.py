@@ -13,16 +13,23 @@ CLEAR = 1.1
 
 
 def insights(
-    world: World, params: PrefixParams, readings: Mapping[str, Reading], curves: Mapping[str, Floats], fresh: Reading | None
+    world: World,
+    params: PrefixParams,
+    readings: Mapping[str, Reading],
+    curves: Mapping[str, Floats],
+    fresh: Reading | None,
+    unpooled: Reading | None,
 ) -> Iterator[Insight]:
-    """`readings` by router, the chosen one among them; `fresh`: the same fleet with a router that sees the present."""
+    """`readings` by router, the chosen one among them; the same fleet `fresh`: with a router that sees the present, `unpooled`: without
+    the shared pool."""
     mine = readings[params.router]
     yield _bound(params, mine, curves)
     yield from _reuse_or_balance(readings)
     yield from _hot_prefix(params, readings)
     if fresh is not None:
         yield _stale(params, mine, fresh)
-    yield from _pool(world, params, readings)
+    if unpooled is not None:
+        yield _pool(world, params, mine, unpooled)
     yield from _eviction(curves)
 
 
@@ -65,22 +72,22 @@ def _stale(params: PrefixParams, mine: Reading, fresh: Reading) -> Insight:
     return Insight(text, "architecture", "stale_view")
 
 
-def _pool(world: World, params: PrefixParams, readings: Mapping[str, Reading]) -> Iterator[Insight]:
-    if not params.pool_blocks:
-        return
-    link, even, mine = params.pool_link_gb_s, world.break_even_gb_s, readings[params.router]
+def _pool(world: World, params: PrefixParams, mine: Reading, unpooled: Reading) -> Insight:
+    link, even = params.pool_link_gb_s, world.break_even_gb_s
+    seen = (
+        f"{mine.hit_tokens:.1%} of the tokens are found instead of {unpooled.hit_tokens:.1%}, and mean TTFT is {mine.ttft_mean_s:.2f} s "
+        f"instead of {unpooled.ttft_mean_s:.2f} s"
+    )
     if link < even:
         text = (
-            f"The pool's link of {link:g} GB/s is below the break-even of {even:.1f} GB/s, at which loading a prompt takes as long as "
-            f"reading it anew: mean TTFT is {mine.ttft_mean_s:.2f} s, and every hit makes it worse."
+            f"The pool's link of {link:g} GB/s is below the break-even of {even:.1f} GB/s, at which loading a prompt of the mean length "
+            f"takes as long as reading it anew. With the pool {seen}."
         )
-        yield Insight(text, "capacity", "slow_pool")
-        return
+        return Insight(text, "capacity", "slow_pool")
     text = (
-        f"The pool lets every worker find what any has computed: {mine.hit_tokens:.1%} of the tokens at a mean TTFT of "
-        f"{mine.ttft_mean_s:.2f} s; its link of {link:g} GB/s is {link / even:.1f} times the break-even with reading anew."
+        f"With the pool every worker finds what any has read: {seen}; its link of {link:g} GB/s is {link / even:.1f} times the break-even."
     )
-    yield Insight(text, "architecture", "pool")
+    return Insight(text, "architecture", "pool")
 
 
 def _eviction(curves: Mapping[str, Floats]) -> Iterator[Insight]:

@@ -70,8 +70,8 @@ class PrefixCache(Lab):
         Preset(
             "slow_pool",
             "Slow pool",
-            "Everybody finds everything, over 5 GB/s: below the rate at which the GPUs compute keys and values anew.",
-            {"router": "least_loaded", "pool_blocks": 32_000, "pool_link_gb_s": 5.0},
+            "Everybody finds what any worker has read, over 5 GB/s: the GPUs compute keys and values faster. Compare with the default.",
+            {"pool_blocks": 32_000, "pool_link_gb_s": 5.0},
         ),
         Preset("stale", "Router reads yesterday's news", "Loads and caches as they were five seconds ago.", {"signal_delay_s": 5.0}),
     )
@@ -92,14 +92,16 @@ class PrefixCache(Lab):
         curve = views.curve_figure(params, curves, mine)
         yield Frame(all_metrics, [curve])
         readings = yield from _all_routers(ctx, world, params)
-        fresh = None
+        fresh = unpooled = None
         if params.signal_delay_s:
             fresh = yield from measured(ctx, world, params.model_copy(update={"signal_delay_s": 0.0}), params.router)
+        if params.pool_blocks:
+            unpooled = yield from measured(ctx, world, params.model_copy(update={"pool_blocks": 0}), params.router)
         return Result(
             metrics=all_metrics,
             figures=[views.router_figure(params, readings), curve, *figures],
             tables=[views.router_table(readings), views.curve_table(curves), views.hot_table(world)],
-            insights=tuple(insights(world, params, readings, curves, fresh)),
+            insights=tuple(insights(world, params, readings, curves, fresh, unpooled)),
             notes=tuple(_notes(ctx, world, params)),
         )
 

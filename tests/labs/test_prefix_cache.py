@@ -44,6 +44,10 @@ def run(seed: int = 0, **values: Any) -> Result:
     return run_lab(LAB, values, Context(seed=seed, assets=STORES[seed]))
 
 
+def preset(key: str) -> dict[str, Any]:
+    return dict(next(preset for preset in PrefixCache.presets if preset.key == key).values)
+
+
 def value(result: Result, key: str) -> float:
     found = next(metric.value for metric in result.metrics if metric.key == key)
     assert found is not None
@@ -102,6 +106,14 @@ def test_a_pool_pays_above_the_break_even_link_only(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_the_slow_pool_finds_more_and_answers_later(seed: int) -> None:
+    """The story of the preset: more hits, several times the wait."""
+    slow, without = reading(seed, **preset("slow_pool")), reading(seed)
+    assert slow.hit_tokens > 1.5 * without.hit_tokens
+    assert slow.ttft_mean_s > 2.5 * without.ttft_mean_s
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_one_cache_bounds_the_fleet_and_lru_beats_fifo(seed: int) -> None:
     result = run(seed)
     assert value(result, "hit_blocks") < value(result, "one_cache_hit") < 0.4
@@ -137,7 +149,7 @@ def test_insights_name_what_the_run_shows() -> None:
     assert {"bound", "reuse_or_balance", "hot_prefix", "fifo"} <= {insight.effect for insight in run().insights}
     stale = run(0, signal_delay_s=5.0)
     assert "stale_view" in {insight.effect for insight in stale.insights}
-    slow = run(0, router="least_loaded", pool_blocks=32_000, pool_link_gb_s=5.0)
+    slow = run(0, **preset("slow_pool"))
     assert "slow_pool" in {insight.effect for insight in slow.insights}
 
 
