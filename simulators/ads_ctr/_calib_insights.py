@@ -57,7 +57,7 @@ def _segment(study: Study) -> Iterator[Insight]:
     gained, error = study.chosen.lost - own.lost, study.lost_se(own, study.chosen)
     worth = f"saves {gained:.1%} of the welfare" if gained > 2 * error else "saves nothing that can be told from noise"
     yield Insight(
-        f"One map for everybody makes the total right ({study.chosen.ratio:.2f}) and leaves the biased segment at {biased:.2f}, the rest at "
+        f"One map for everybody brings the total to {study.chosen.ratio:.2f}, leaves the biased segment at {biased:.2f} and the rest at "
         f"{other:.2f}; one map a segment {worth}.",
         "deep_dive",
         "segment_survives",

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
 from scipy.special import expit, logit
 
@@ -21,6 +21,7 @@ from simulators.engines.ranking.arguments import Floats, Ints, binary, probabili
 Map = Callable[[Floats], Floats]
 EDGE = 1e-12  # probabilities are kept so far from 0 and 1 before their logit is taken
 STEPS, ENOUGH, ROUNDING = 100, 1e-10, 1e-12
+MANY = 2**16
 Z_95 = 1.959963984540054
 
 
@@ -115,7 +116,10 @@ class Isotonic(Calibrator):
         x, place, n = np.unique(p, return_inverse=True, return_counts=True)
         rate = np.bincount(place, y) / n
         fitted = isotonic_regression(rate, weights=n).x
-        return lambda given: np.interp(given, x, fitted)
+        kept = np.ones(len(x), dtype=bool)  # within a step of the staircase its two ends say everything
+        kept[1:-1] = (fitted[1:-1] != fitted[:-2]) | (fitted[1:-1] != fitted[2:])
+        ends, steps = x[kept], fitted[kept]
+        return lambda given: np.interp(given, ends, steps)
 
 
 class Histogram(Calibrator):
@@ -242,5 +246,17 @@ def _groups(segment: ArrayLike | None, rows: int) -> list[tuple[object, Ints]]:
     labels = np.asarray(segment)
     if labels.shape != (rows,):
         raise ValueError(f"segment is {labels.shape}; expected ({rows},), a label a row.")
-    names, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return list(zip(names.tolist(), np.split(np.argsort(place, kind="stable"), np.cumsum(counts)[:-1]), strict=True))
+    names, place = _coded(labels)
+    order = np.argsort(place, kind="stable")  # of 16-bit codes: a radix sort
+    ends = np.cumsum(np.bincount(place, minlength=len(names)))
+    return [(name, rows) for name, rows in zip(names, np.split(order, ends[:-1]), strict=True) if len(rows)]
+
+
+def _coded(labels: NDArray[Any]) -> tuple[list[object], NDArray[np.integer[Any]]]:
+    """The labels there may be, and the place of each row's among them; whole numbers of a small range need no sort."""
+    if labels.dtype.kind in "iu" and len(labels):
+        low, high = int(labels.min()), int(labels.max())
+        if high - low < MANY:
+            return list(range(low, high + 1)), (labels - low).astype(np.uint16)
+    names, place = np.unique(labels, return_inverse=True)
+    return names.tolist(), place.astype(np.uint16 if len(names) <= MANY else np.int64)

@@ -32,7 +32,7 @@ class Distortion:
     scale: float = 1.0
     keep_negatives: float = 1.0
 
-    def apply(self, logit: Floats, segment: Ints, normal: Floats) -> Floats:
+    def apply(self, logit: Floats, segment: Ints, normal: NDArray[np.float32]) -> Floats:
         """The model's probability; `normal` are standard normal draws, one a row."""
         p = expit(self.slope * (logit + self.noise * normal) + self.intercept + self.segment_shift * segment)
         p = p / (p + (1 - p) * self.keep_negatives)
@@ -137,9 +137,13 @@ def with_model(world: AuctionWorld, model: Distortion) -> AuctionWorld:
     log = world.log
     return replace(
         world,
-        p_hat=model.apply(logit(world.p), world.segment, draw(world.seed, "auction/noise").standard_normal(world.p.shape)),
-        log=replace(log, p_hat=model.apply(logit(log.p), log.segment, draw(world.seed, "auction/log/noise").standard_normal(len(log.p)))),
+        p_hat=model.apply(logit(world.p), world.segment, _normal(world.seed, "auction/noise", world.p.shape)),
+        log=replace(log, p_hat=model.apply(logit(log.p), log.segment, _normal(world.seed, "auction/log/noise", log.p.shape))),
     )
+
+
+def _normal(seed: int, purpose: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return draw(seed, purpose).standard_normal(shape, dtype=np.float32)
 
 
 def _true_log(seed: int, rows: int, slices: int) -> CalibrationLog:
