@@ -2,6 +2,7 @@
 
 from simulators.engines.ranking.worlds.auction import AuctionWorld, auction_world
 from simulators.engines.ranking.worlds.blend import BlendWorld, blend_world
+from simulators.engines.ranking.worlds.ctr import CtrWorld, ctr_world, iter_ctr_world
 from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
 from simulators.engines.ranking.worlds.position import PositionWorld, position_world
 from simulators.engines.ranking.worlds.retrieval import NewcomerWorld, RetrievalWorld, newcomer_world, retrieval_world
@@ -12,6 +13,9 @@ __all__ = [
     "auction_world",
     "BlendWorld",
     "blend_world",
+    "CtrWorld",
+    "ctr_world",
+    "iter_ctr_world",
     "LoopWorld",
     "loop_world",
     "NewcomerWorld",
