@@ -7,7 +7,7 @@ from problems.markdown import Link
 from problems.schema import Problem
 from simulators.lab import Lab
 from simulators.params import parse_params
-from simulators.registry import get_lab
+from simulators.registry import get_lab, labs
 
 PROBLEMS = all_problems()
 COMPLETE = [problem for problem in PROBLEMS if problem.complete]
@@ -15,6 +15,10 @@ COMPLETE = [problem for problem in PROBLEMS if problem.complete]
 
 def slug_of(value: object) -> str:
     return str(getattr(value, "slug", getattr(value, "key", "")))
+
+
+def has_labs(problem: Problem) -> bool:
+    return any(slug == problem.slug for slug, _ in labs())
 
 
 def check_preset(lab: type[Lab], preset: str) -> None:
