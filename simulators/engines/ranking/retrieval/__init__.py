@@ -7,7 +7,7 @@ merging      several sources into one list
 health       signs of collapsed towers
 """
 
-from simulators.engines.ranking.retrieval.co_watch import co_watch, item_cosines
+from simulators.engines.ranking.retrieval.co_watch import co_watch, iter_co_watch, watched_matrix
 from simulators.engines.ranking.retrieval.health import Health, tower_health
 from simulators.engines.ranking.retrieval.merging import Merged, merge_sources
 from simulators.engines.ranking.retrieval.two_tower import TwoTower, fit_two_tower, iter_two_tower
@@ -18,8 +18,9 @@ __all__ = [
     "TwoTower",
     "co_watch",
     "fit_two_tower",
-    "item_cosines",
+    "iter_co_watch",
     "iter_two_tower",
     "merge_sources",
     "tower_health",
+    "watched_matrix",
 ]
