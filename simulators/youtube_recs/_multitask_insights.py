@@ -20,7 +20,7 @@ Verdict = Literal["better", "worse", "unclear"]
 
 
 def verdict(here: Mapping[Kind, Side], one: Kind, other: Kind) -> Verdict:
-    """Whether task B fares better under `one`: by two standard errors of the paired trainings; of one training each, by the usual spread."""
+    """Whether task B fares better under `one`: by two standard errors of the paired trainings, or the usual spread of one."""
     pairs = zip(here[one].trials, here[other].trials, strict=True)
     apart = np.array([mine.quality[B] - theirs.quality[B] for mine, theirs in pairs])
     usual = np.hypot(SPREAD[one] * here[one].quality[B], SPREAD[other] * here[other].quality[B])
