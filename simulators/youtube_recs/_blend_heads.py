@@ -95,9 +95,7 @@ def _learn(ctx: Context, params: ObjectiveBlendParams, world: BlendWorld) -> Wor
 
     def probe(model: MultiTask) -> Mapping[str, float]:
         found = _named(model.predict(some))
-        for head in LEARNT:
-            excess[head].append(1e3 * excess_log_loss(world.heads[head][:PROBED_SLATES].ravel(), found[head]))
-        return {}
+        return {head: 1e3 * excess_log_loss(world.heads[head][:PROBED_SLATES].ravel(), found[head]) for head in LEARNT}
 
     steps = iter_multitask(
         world.X_train,
@@ -115,8 +113,11 @@ def _learn(ctx: Context, params: ObjectiveBlendParams, world: BlendWorld) -> Wor
     )
 
     def tell(step: Step) -> Progress | Frame:
-        passed = step.done % (step.total // EPOCHS) == 0 and excess["click"]
-        return Frame(figures=[learning_figure(excess)]) if passed else Progress(step.done, step.total, f"learning the heads, {step.label}")
+        if "click" not in step.metrics:
+            return Progress(step.done, step.total, f"learning the heads, {step.label}")
+        for head in LEARNT:
+            excess[head].append(step.metrics[head])
+        return Frame(figures=[learning_figure(excess)])
 
     model = yield from relay(steps, tell)
     slates, candidates, _ = world.X.shape
