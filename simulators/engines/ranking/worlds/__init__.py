@@ -1,6 +1,7 @@
 """Synthetic worlds whose probabilities are known; each `name_world(seed=0, **knobs)` returns a frozen dataclass."""
 
 from simulators.engines.ranking.worlds.auction import AuctionWorld, auction_world
+from simulators.engines.ranking.worlds.bandit import BanditPolicies, BanditWorld, bandit_world
 from simulators.engines.ranking.worlds.blend import BlendWorld, blend_world
 from simulators.engines.ranking.worlds.ctr import CtrWorld, ctr_world, iter_ctr_world
 from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
@@ -11,6 +12,9 @@ from simulators.engines.ranking.worlds.task import TaskWorld, task_world
 __all__ = [
     "AuctionWorld",
     "auction_world",
+    "BanditPolicies",
+    "BanditWorld",
+    "bandit_world",
     "BlendWorld",
     "blend_world",
     "CtrWorld",
