@@ -94,7 +94,7 @@ def goodput_metrics(world: World, goodput: float, sweep: Sweep) -> list[Metric]:
             "requests/s",
             "up",
             limit=max(best, goodput),
-            limit_label=f"best of the sweep: {label}" if best >= goodput else "this layout",
+            limit_label=f"best of the sweep: {label}" if best >= goodput * (1 - 1e-9) else "this layout",
         ),
         Metric("goodput_per_gpu", "Goodput a GPU", goodput / world.gpus, "requests/s", "up"),
         Metric("goodput_per_usd", "Requests a dollar at goodput", per_usd, "requests/$", "up", note="At assumed prices by the hour."),

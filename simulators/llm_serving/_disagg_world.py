@@ -146,10 +146,11 @@ def served(layout: Layout, trace: Trace, world: World, label: str, *, log: bool 
     return (yield from relay(steps, lambda share: Progress(share, 1, label)))
 
 
-def carried(layout: Layout, world: World, done: float = 0.0, total: float = 1.0) -> Working[float]:
-    """Requests a second within the limits at p99, by bisection."""
+def carried(layout: Layout, world: World, done: float = 0.0, total: float = 1.0, rates: tuple[float, float] = RATES) -> Working[float]:
+    """Requests a second within the limits at p99, by bisection, as finely whatever the `rates` it lies between."""
     options = {"spec": world.speculation, **layout.pool}
-    search = capacity_steps(world.search, world.cost, layout.scheduler, slo=world.slo, rates=RATES, steps=SEARCH_STEPS, **options)
+    steps = max(1, SEARCH_STEPS - round(np.log2(np.log(RATES[1] / RATES[0]) / np.log(rates[1] / rates[0]))))
+    search = capacity_steps(world.search, world.cost, layout.scheduler, slo=world.slo, rates=rates, steps=steps, **options)
     return (yield from relay(search, lambda share: Progress(done + share, total, f"what {layout.label} carries")))
 
 
@@ -192,6 +193,19 @@ class Tail:
     label: str
     ttft_s: Floats
     itl_s: Floats
+
+    def between(self, slo: Mapping[str, float]) -> tuple[float, float]:
+        """Two rates between which a limit is first passed, out of those that halving RATES comes by: `carried` ends at the same rate
+        whether it searches between these two or all of RATES.
+        """
+        late = np.flatnonzero((self.ttft_s > slo["ttft_s"]) | (self.itl_s > slo["itl_s"]))
+        i = int(late[0]) if len(late) else len(GRID_RATES) - 1
+        known = np.array([GRID_RATES[i - 1] if i else RATES[0], GRID_RATES[i]])
+        marks, whole = 2**SEARCH_STEPS, np.log(RATES[1] / RATES[0])
+        low, high = np.round(np.log(known / RATES[0]) / whole * marks, 6)
+        width = 2 ** int(np.ceil(np.log2(np.ceil(high) - np.floor(low))))
+        first = min(int(low), marks - width)
+        return RATES[0] * float(np.exp(whole * first / marks)), RATES[0] * float(np.exp(whole * (first + width) / marks))
 
     def carries(self, ttft_limit_s: float, itl_limit_s: float) -> float:
         """Where the worse of the two tails crosses its limit, between rates on a log scale; 0 if it is beyond at the lowest."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from simulators.engines.serving import warm_up
 from simulators.lab import Context, Frame, Lab, Preset, Progress, Result, Steps
 from simulators.llm_serving import _disagg_views as views
@@ -104,8 +106,9 @@ class Disaggregation(Lab):
         first, at_once = views.reading_metrics(reading), list(views.figures_at_once(reading))
         yield Frame(first, at_once)
         limits = f"{world.key}/{params.slo_ttft}/{params.slo_itl}"
-        goodput = yield from ctx.asset_steps(f"{limits}/{layout.label}/{world.replicas}", lambda: carried(layout, world), disk=False)
         own = yield from ctx.asset_steps(f"{world.key}/{layout.label}/{world.replicas}/tail", lambda: tail(layout, world), disk=False)
+        search = partial(carried, layout, world, rates=own.between(world.slo))
+        goodput = yield from ctx.asset_steps(f"{limits}/{layout.label}/{world.replicas}", search, disk=False)
         found = yield from ctx.asset_steps(f"{world.key}/{world.replicas}/tails", lambda: tails(world))
         by_limit = views.limits_figure(world, found, own)
         yield Frame(figures=[by_limit])

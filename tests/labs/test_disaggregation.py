@@ -56,6 +56,18 @@ def tail_of(seed: int, layout: str) -> Tail:
     return finish(tail(made, w))
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_search_between_rates_the_tails_know_ends_where_the_whole_one_does(seed: int) -> None:
+    w = world(seed)
+    for itl_ms in (10, 50, 500):
+        limited = world(seed, slo_itl=itl_ms)
+        for name, layout in (("3P1D", split(w, 3, 1)), ("chunk 512", chunked(w, 512))):
+            rates = tail_of(seed, name).between(limited.slo)
+            found = finish(carried(layout, limited, rates=rates))
+            assert found == pytest.approx(finish(carried(layout, limited)), rel=1e-9)
+            assert RATES[0] <= rates[0] <= rates[1] <= RATES[1] * (1 + 1e-9)
+
+
 def carries(seed: int, layout: str, itl_ms: float) -> float:
     return tail_of(seed, layout).carries(2.0, itl_ms / 1e3)
 

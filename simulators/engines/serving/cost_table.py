@@ -189,10 +189,11 @@ def step_seconds(tables: CostTables, load: StepLoad) -> float:
     """Seconds of one iteration, by the compiled function that the simulator uses. InvalidInput names the axis a load leaves."""
     from simulators.engines.serving import cost_kernel, kernel_pointers
 
-    axis = outside_axis(tables, load)
+    table = kernel_pointers.cost_table(tables)
+    axis = int(cost_kernel.outside_of(table, load))
     if axis != INSIDE and not tables.extrapolate:
         raise InvalidInput(outside_message(tables, axis))
-    return float(cost_kernel.step_seconds_of(kernel_pointers.cost_table(tables), load))
+    return float(cost_kernel.step_seconds_of(table, load))
 
 
 def outside_axis(tables: CostTables, load: StepLoad) -> int:
