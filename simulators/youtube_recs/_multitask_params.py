@@ -17,6 +17,7 @@ Sweep = Literal["off", "ends", "five"]
 SWEPT: dict[Sweep, tuple[float, ...]] = {"off": (), "ends": (0.0, 1.0), "five": (-1.0, -0.5, 0.0, 0.5, 1.0)}
 
 FEATURES, TASKS, SECOND_LAYER, TOWER = 16, 2, 8, 8  # of the synthetic world and of every net
+EXCESS = "10⁻³ nats"  # unit of the excess log loss
 MOST_WORK = 4e10  # weights x rows x passes, about half a minute on one core
 
 

@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
     n_params: int
     gates: Floats  # (T, E)
-    quality: Floats  # (T,): excess log loss in 1/1000 nat where the truth is known, else log loss in nats
+    quality: Floats  # (T,): excess log loss in 1/1000 nats where the truth is known, else log loss over the entropy of the base rate
     auc: Floats  # (T,), expected under the known probabilities, else of held-out labels
     curve: tuple[float, ...]  # quality of the last task after each pass, on the first test rows
 
@@ -95,7 +95,7 @@ def predicted_steps(model: MultiTask, X: Floats) -> Working[Floats]:
 
 
 def excess(p: Floats, found: Floats) -> float:
-    """In 1/1000 nat."""
+    """In 1/1000 nats."""
     from simulators.engines.ranking import metrics
 
     return 1_000 * metrics.excess_log_loss(p, found)

@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from simulators.figures import PALETTE, Axis, Series, bar_figure, line_figure, with_line
 from simulators.lab import Figure, Frame, Metric, Table
-from simulators.youtube_recs._multitask_params import GATED, KINDS, LABELS, Kind
+from simulators.youtube_recs._multitask_params import EXCESS, GATED, KINDS, LABELS, Kind
 from simulators.youtube_recs._multitask_study import Side, Study
 from simulators.youtube_recs._multitask_trials import Floats
 
 COLOURS: dict[Kind, int] = {kind: index for index, kind in enumerate(KINDS)}
 TASK_COLOURS = (4, 5)
-EXCESS = "1/1000 nat"
 TASK_NAMES = ("Task A", "Task B")
 APART, SAME = 0.0, 1.0  # similarities that a challenge asks about
 LARGEST_SQUARE = 30.0  # px, of an expert that gets all the weight
@@ -94,7 +93,7 @@ def curve(study: Study) -> Frame:
 
 def excess_figure(study: Study) -> Figure:
     here, rate = study.here, study.params.label_rate
-    names = ["Task A, on every row", f"Task B, on {rate:.3g} of the rows" if rate < 1 else "Task B, on every row"]
+    names = ["Task A, on every row", f"Task B, on {100 * rate:.3g}% of the rows" if rate < 1 else "Task B, on every row"]
     series = [
         Series(LABELS[kind], names, side.quality.tolist(), colour=COLOURS[kind], text=[f"{value:.0f}" for value in side.quality])
         for kind, side in here.items()
@@ -105,9 +104,8 @@ def excess_figure(study: Study) -> Figure:
     if len(here) > 1:
         worst = max(here, key=lambda kind: here[kind].quality[1])
         title += f"; {LABELS[worst]} most, {here[worst].quality[1]:.0f}"
-    axis = Axis("Excess log loss", EXCESS)
-    figure = bar_figure("excess", title, f"Excess log loss over the truth. {said}.", series, Axis("Task"), axis)
-    return with_line(figure, label="truth", y=0.0)
+    axis = Axis("Log loss above the truth's", EXCESS)
+    return bar_figure("excess", title, f"Excess log loss over the truth, which is 0. {said}.", series, Axis("Task"), axis)
 
 
 def learning_figure(study: Study) -> Figure:
@@ -146,9 +144,13 @@ def auc_figure(study: Study) -> Figure:
         Series(name, names, [float(side.auc[task]) for side in here.values()], "markers", colour)
         for task, (name, colour) in enumerate(zip(TASK_NAMES, TASK_COLOURS, strict=True))
     ]
+    series += [
+        Series(f"truth, {name.lower()}", names, [float(best)] * len(names), "lines+markers", truth=True)
+        for name, best in zip(TASK_NAMES, study.oracle_auc, strict=True)
+    ]
     said = "; ".join(f"{LABELS[kind]}: A {side.auc[0]:.3f}, B {side.auc[1]:.3f}" for kind, side in here.items())
     lost = min(float(study.oracle_auc[1] - side.auc[1]) for side in here.values())
-    figure = line_figure(
+    return line_figure(
         "auc",
         f"Ranking of task B: the best net stays {lost:.3f} below what the truth itself would score",
         f"{said}. The truth scores A {study.oracle_auc[0]:.3f}, B {study.oracle_auc[1]:.3f}.",
@@ -156,9 +158,6 @@ def auc_figure(study: Study) -> Figure:
         Axis("Net"),
         Axis("Area under the ROC curve", "AUC"),
     )
-    for name, best in zip(TASK_NAMES, study.oracle_auc, strict=True):
-        with_line(figure, label=f"truth, {name.lower()}", y=float(best))
-    return figure
 
 
 def gate_figures(sides: Mapping[Kind, Side], tasks: Sequence[str]) -> list[Figure]:
