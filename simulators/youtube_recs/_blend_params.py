@@ -23,7 +23,7 @@ LEARNED = {"heads": ["learned"]}
 
 
 def _weight(default: float, title: str, most: float, soft: float, help: str) -> Any:
-    return param(default, title=title, unit="x", ge=0, le=most, soft=(0, soft), step=soft / 100, group="weights", help=help)
+    return param(default, title=title, unit="points", ge=0, le=most, soft=(0, soft), step=soft / 100, group="weights", help=help)
 
 
 def _scale(head: str) -> Any:

@@ -5,11 +5,11 @@ Vectors come as units (S, d, n), one coordinate a row, so that the cosines of al
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
+
+from simulators.engines.compiled import compiled
 
 RIDGE = 1e-6  # on the diagonal of the DPP's similarities, so that a page may be longer than the vectors
 
@@ -81,15 +81,6 @@ def _determinant(log_quality: Any, unit: Any, order: Any) -> None:
                     row[i] -= part * factor[above, i]
             row /= np.sqrt(max(rest[best], RIDGE))
             rest -= row * row
-
-
-@cache
-def compiled(loop: Callable[..., None]) -> Callable[..., None]:
-    """`loop` compiled, once a process. numba is imported here, because a process that only shows pages never needs it."""
-    from numba import njit
-
-    made: Callable[..., None] = njit(loop, cache=True, nogil=True)
-    return made
 
 
 def warm_up() -> None:

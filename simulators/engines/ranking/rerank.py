@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simulators.engines.compiled import compiled
 from simulators.engines.ranking import _picks
 from simulators.engines.ranking.arguments import finite, ids, same_length
 
@@ -154,7 +155,7 @@ def _pick(
         raise ValueError(f"emb has shape {vectors.shape}; expected {checked.shape} first, the shape of {name}.")
     order = np.empty((len(checked), _places(k, checked.shape[1])), np.int64)
     unit = np.ascontiguousarray(np.swapaxes(_unit(vectors), 1, 2))
-    _picks.compiled(loop)(np.ascontiguousarray(prepare(checked)), unit, *knobs, order)
+    compiled(loop)(np.ascontiguousarray(prepare(checked)), unit, *knobs, order)
     return order
 
 
