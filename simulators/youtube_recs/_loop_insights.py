@@ -37,9 +37,10 @@ def _agreement(study: Study) -> Iterator[Insight]:
         )
     found = study.exposure
     if found.starved:
+        never = f", and {found.unseen} were never shown" if found.unseen else ""
         yield Insight(
             f"Of the {int((found.oracle > 0).sum())} items that the best slates hold, {found.starved} got less than a tenth of their due "
-            f"in the last {found.rounds} rounds, and {found.unseen} were never shown.",
+            f"in the last {found.rounds} rounds{never}.",
             "evaluation",
             "missed",
         )

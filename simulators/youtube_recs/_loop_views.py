@@ -16,6 +16,7 @@ from simulators.youtube_recs._loop_runs import LATE, WORLDS, Exposure, Gain, Set
 SERVED, MODEL, OTHER, NEW, OLD, GRUDGE = 0, 1, 2, 4, 5, 3  # colours
 POINTS = 500  # items drawn, at most
 UNSEEN = 0.5  # where a logarithmic axis shows none
+FLOOR = 0.4  # the axis of clicks begins here where nothing lies below
 ORACLE = "best slates"
 NO_NEW = "No item is replaced, so none is new."
 NO_GRUDGE = "No item has a false history."
@@ -75,6 +76,7 @@ def _percent(values: Floats) -> float:
 def clicks_figure(mine: Rounds, other: Rounds, params: LoopParams) -> Figure:
     name, beside = chosen(params).name, companion(params).name
     rounds = len(mine.served)
+    lowest = min(mine.served.min(), other.served.min())
     served, model = _percent(mine.served), _percent(mine.model)
     series = [
         Series(f"{name}: served", *_curve(mine.served), "lines", SERVED),
@@ -88,7 +90,7 @@ def clicks_figure(mine: Rounds, other: Rounds, params: LoopParams) -> Figure:
         f"{beside} served {_percent(other.served[:rounds]):.1f} % of the best slates' clicks.",
         series,
         Axis("Round", "rounds", range=(0, params.rounds + 1)),
-        Axis("Clicks, of the best slates", percent=True, range=(0, 1.08)),
+        Axis("Clicks, of the best slates", percent=True, range=(FLOOR if lowest >= FLOOR else 0, 1.08)),
     )
     return with_line(figure, label=ORACLE, y=1.0)
 
@@ -114,15 +116,16 @@ def exposure_figure(found: Exposure) -> Figure:
         Series(ORACLE, appeal[wanted].tolist(), found.oracle[wanted].tolist(), "markers", truth=True),
         *(_group(name, appeal, shown, drawn & members, colour) for name, members, colour in groups if (drawn & members).any()),
     ]
-    return line_figure(
+    figure = line_figure(
         "exposure",
         f"{found.starved} of the {int(wanted.sum())} items that belong on a slate got less than a tenth of their due",
         f"{int((shown > 0).sum()):,} of {len(shown):,} items were shown in the last {found.rounds} rounds; of the {int(wanted.sum())} "
         f"items that the best slates hold, {found.unseen} were not shown at all. Those stand at one half.",
         series,
         Axis("Click rate of the item in its best segment", percent=True),
-        Axis(f"Impressions in {LATE} rounds; none stands at a half", "impressions", "log", (0.3, 2e5)),
+        Axis(f"Shown in {LATE} rounds", "impressions", "log", (0.3, 2e5)),
     )
+    return with_line(figure, label="never shown", y=UNSEEN)
 
 
 def _group(name: str, appeal: Floats, shown: Ints, members: Flags, colour: int) -> Series:
@@ -158,7 +161,7 @@ def catalogue_figure(study: Study) -> Figure:
         f"{name} shows {coverage:.1f} % of the items a round, {beside} {_percent(other.coverage):.1f} %; the Gini of {name} is {gini:.3f}.",
         series,
         Axis("Round", "rounds"),
-        Axis("Share of items; Gini (0: all alike, 1: one has all)", "share", range=(0, 1.05)),
+        Axis("Items shown; Gini", "share", range=(0, 1.05)),
     )
 
 
@@ -188,7 +191,10 @@ def sweep_figure(found: Sweep, params: LoopParams) -> Figure:
     best, best_model = found.shares[int(served.argmax())], found.shares[int(model.argmax())]
     series = [_swept("served", found, found.served, SERVED), _swept("the model's best", found, found.model, MODEL)]
     said = "; ".join(f"{share:.0%}: served {a:.1%}, model {b:.1%}" for share, a, b in zip(found.shares, served, model, strict=True))
-    figure = line_figure(
+    if params.policy == "epsilon":
+        ends = [float(found.served.min()), float(found.model.max())]
+        series.append(Series("chosen", [params.epsilon] * 2, ends, "lines", truth=True))
+    return line_figure(
         "sweep",
         f"Clicks are highest at {best:.0%} of random slots, the model at {best_model:.0%}",
         f"Means of {WORLDS} worlds, last {LATE} rounds. {said}.",
@@ -196,7 +202,6 @@ def sweep_figure(found: Sweep, params: LoopParams) -> Figure:
         Axis("Random slots, all items alike", percent=True),
         Axis("Clicks, of the best slates", percent=True),
     )
-    return with_line(figure, label="chosen", x=params.epsilon) if params.policy == "epsilon" else figure
 
 
 def _swept(name: str, found: Sweep, values: Floats, colour: int) -> Series:
