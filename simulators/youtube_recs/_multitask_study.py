@@ -11,7 +11,7 @@ import numpy as np
 
 from simulators.lab import Context, Frame, Progress, Working
 from simulators.youtube_recs._multitask_params import Design, Kind, MultitaskParams
-from simulators.youtube_recs._multitask_trials import Floats, OnPass, Outcome, expected_auc, net_seeds, outcome_steps
+from simulators.youtube_recs._multitask_trials import Floats, OnPass, Outcome, net_seeds, outcome_steps
 
 if TYPE_CHECKING:
     from simulators.engines.ranking.worlds import TaskWorld
@@ -94,8 +94,10 @@ class Study:
 
 
 def started(params: MultitaskParams, ctx: Context) -> Study:
+    from simulators.engines.ranking import metrics
+
     world = world_of(params, params.rho, ctx)
-    best = np.array([expected_auc(world.p_test[:, task], world.p_test[:, task]) for task in range(2)])
+    best = np.array([metrics.expected_auc(world.p_test[:, task], world.p_test[:, task]) for task in range(2)])
     return Study(params, best, int(np.nansum(world.Y[:, 1])))
 
 

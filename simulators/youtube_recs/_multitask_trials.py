@@ -74,6 +74,8 @@ def outcome_steps(world: TaskWorld, design: Design, seed: int, on_pass: OnPass) 
     def judge(model: MultiTask) -> float:
         return excess(world.p_test[few, -1], model.predict(world.X_test[few])[:, -1])
 
+    from simulators.engines.ranking import metrics
+
     model, curve = yield from trained_steps(world.X, world.Y, design, seed, judge, on_pass)
     found = yield from predicted_steps(model, world.X_test)
     tasks = range(found.shape[1])
@@ -81,7 +83,7 @@ def outcome_steps(world: TaskWorld, design: Design, seed: int, on_pass: OnPass) 
         model.n_params,
         model.gates(world.X_test[:SCORED_ROWS]),
         np.array([excess(world.p_test[:, task], found[:, task]) for task in tasks]),
-        np.array([expected_auc(world.p_test[:, task], found[:, task]) for task in tasks]),
+        np.array([metrics.expected_auc(world.p_test[:, task], found[:, task]) for task in tasks]),
         curve,
     )
 
@@ -99,16 +101,6 @@ def excess(p: Floats, found: Floats) -> float:
     from simulators.engines.ranking import metrics
 
     return 1_000 * metrics.excess_log_loss(p, found)
-
-
-def expected_auc(p: Floats, score: Floats) -> float:
-    """AUC without the noise of labels: row i is a positive with probability p_i. Equal scores count half."""
-    group = np.unique(score, return_inverse=True)[1]  # rank of the score
-    positive, negative = np.bincount(group, p), np.bincount(group, 1 - p)
-    below = np.cumsum(negative) - negative
-    within_row = float((p * (1 - p)).sum())  # a row is no pair with itself
-    pairs = float((positive * (below + negative / 2)).sum()) - within_row / 2
-    return pairs / (float(p.sum() * (1 - p).sum()) - within_row)
 
 
 def net_seeds(seed: int, repeats: int) -> Iterator[int]:

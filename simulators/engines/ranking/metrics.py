@@ -28,6 +28,19 @@ def auc(y: ArrayLike, score: ArrayLike) -> float:
     return float(value[0]) if rows else float("nan")
 
 
+def expected_auc(p_true: ArrayLike, score: ArrayLike) -> float:
+    """`auc` without the noise of labels: row i is a positive with probability p_true[i]. NaN where all are certain and alike."""
+    p_true, score = probabilities("p_true", p_true, ndim=1), finite("score", score, ndim=1)
+    same_length(p_true=p_true, score=score)
+    rank = np.unique(score, return_inverse=True)[1]
+    positive, negative = np.bincount(rank, p_true), np.bincount(rank, 1 - p_true)
+    below = np.cumsum(negative) - negative
+    alone = float((p_true * (1 - p_true)).sum())  # a row is no pair with itself
+    pairs = float(p_true.sum() * (1 - p_true).sum()) - alone
+    won = float((positive * (below + negative / 2)).sum()) - alone / 2
+    return won / pairs if pairs > 0 else float("nan")
+
+
 def gauc(y: ArrayLike, score: ArrayLike, group: ArrayLike) -> float:
     """AUC within each group, averaged by impressions over the groups with both classes (Zhou 2018). NaN without such a group.
 

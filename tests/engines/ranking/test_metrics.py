@@ -35,6 +35,20 @@ def test_auc_is_scikit_learns(seed: int, levels: int | None) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_expected_auc_counts_every_pair_by_its_chance(seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    p, score = draws.random(60) * 0.8, draws.integers(0, 12, 60) / 12.0  # ties
+    chance = p[:, None] * (1 - p)
+    np.fill_diagonal(chance, 0)
+    won = (score[:, None] > score) + 0.5 * (score[:, None] == score)
+    assert metrics.expected_auc(p, score) == pytest.approx((chance * won).sum() / chance.sum(), abs=EXACT)
+    assert metrics.expected_auc(p, p) >= metrics.expected_auc(p, score)
+    y, score = labelled(seed, levels=7)
+    assert metrics.expected_auc(y, score) == pytest.approx(roc_auc_score(y, score), abs=EXACT)
+    assert np.isnan(metrics.expected_auc(np.ones(3), np.arange(3)))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_auc_counts_pairs(seed: int) -> None:
     y, score = labelled(seed, 80, levels=6)
     pairs = [(s > t) + (s == t) / 2 for s, t in itertools.product(score[y == 1], score[y == 0])]
