@@ -11,7 +11,7 @@ from simulators.ads_ctr._calib_study import CURVE_ROWS, Design, Outcome, Study
 from simulators.engines.ranking import metrics
 from simulators.engines.ranking.auction import Day, Pacing
 from simulators.engines.ranking.calibration import reliability
-from simulators.figures import Axis, Series, bar_figure, line_figure, with_line
+from simulators.figures import Axis, Series, line_figure
 from simulators.lab import Figure, Metric, Table
 
 ORACLE = "true probabilities"
@@ -19,6 +19,7 @@ METHOD_COLOURS: dict[Method, int] = {"none": 1, "platt": 0, "isotonic": 2, "temp
 GROUPING_COLOURS: dict[Grouping, int] = {"global": 5, "segment": 2, "slice": 3}
 SEGMENTS = ("other slices", "biased segment")
 BINS = 10
+LEAST_LOSS = 0.001  # drawn for what is less: a logarithmic axis has no zero
 
 
 # --- tiles --------------------------------------------------------------------------------------------------------------------
@@ -59,12 +60,11 @@ def _value(of: Outcome) -> tuple[float | None, str]:
 
 def probability_metrics(study: Study) -> list[Metric]:
     setting, mine = study.setting, study.chosen
-    oracle, base = metrics.auc(setting.clicks, setting.p), study.raw
+    oracle = metrics.auc(setting.clicks, setting.p)
     return [
         Metric("auc", "AUC", metrics.auc(setting.clicks, mine.test), "AUC", "up", limit=oracle, limit_label=ORACLE),
         Metric("ece", "Calibration error (ECE)", 100 * metrics.ece(setting.p, mine.test), "pp", "down", limit=0.0, limit_label=ORACLE),
         Metric("excess", "Excess log loss", mine.excess, "10⁻³ nats", "down", limit=0.0, limit_label=ORACLE),
-        Metric("excess_raw", "Excess log loss, uncalibrated", base.excess, "10⁻³ nats", "down"),
         *(Metric(f"ratio_{i}", f"Predicted over true, {SEGMENTS[i]}", study.ratio(mine, i), "ratio", limit=1.0) for i in (0, 1)),
     ]
 
@@ -90,26 +90,28 @@ def day_metrics(study: Study) -> list[Metric]:
 
 
 def designs_figure(study: Study) -> Figure:
-    """Welfare lost by each calibrator, one bar a grouping; the uncalibrated model is the dashed line, the truth is zero."""
-    series = [_designs(study.others, by) for by in GROUPINGS]
+    """Welfare lost by each calibrator and grouping on a log scale; the uncalibrated model is the dashed line."""
+    names = [METHOD_LABELS[method] for method in FITTED]
     raw, best = study.raw.lost, min(study.others, key=lambda design: study.others[design].lost)
+    series = [_designs(study.others, by) for by in GROUPINGS]
+    series.append(Series("no calibrator", names, [max(raw, LEAST_LOSS)] * len(names), "lines", truth=True))
     title = f"Uncalibrated {raw:.1%} of welfare is lost; {design_name(*best)} leaves {study.others[best].lost:.1%}"
     said = "; ".join(f"{design_name(*design)} {found.lost:.1%}" for design, found in study.others.items())
-    figure = bar_figure(
+    return line_figure(
         "designs",
         title,
         f"Welfare lost against the true probabilities with {study.params.cal_rows:,} rows: no calibrator {raw:.1%}; {said}.",
         series,
         Axis("Calibrator"),
-        Axis("Welfare lost", percent=True),
+        Axis("Welfare lost, 0.1 or more", percent=True, type="log"),
     )
-    return with_line(figure, label=f"no calibrator {raw:.1%}", y=raw)
 
 
 def _designs(others: dict[Design, Outcome], by: Grouping) -> Series:
     lost = [others[method, by].lost for method in FITTED]
-    names = [METHOD_LABELS[method] for method in FITTED]
-    return Series(GROUPING_LABELS[by], names, lost, colour=GROUPING_COLOURS[by], text=[f"{share:.1%}" for share in lost])
+    names, shown = [METHOD_LABELS[method] for method in FITTED], [max(share, LEAST_LOSS) for share in lost]
+    text = [f"{name} {GROUPING_LABELS[by]}: {share:.2%}" for name, share in zip(names, lost, strict=True)]
+    return Series(GROUPING_LABELS[by], names, shown, "markers", GROUPING_COLOURS[by], text=text)
 
 
 def reliability_figure(study: Study) -> Figure:

@@ -169,27 +169,34 @@ def test_without_distortion_there_is_nothing_to_lose(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("design", [BIDS_THAT_MEAN_IT.reference, BIDS_THAT_MEAN_IT.alternative], ids=["reference", "alternative"])
+def test_two_designs_pass_the_challenge(seed: int, design: dict[str, Any]) -> None:
+    assert missed(seed, design) == set()
+
+
 @pytest.mark.parametrize(
     ("design", "fails"),
     [
-        (BIDS_THAT_MEAN_IT.reference, set()),
-        (BIDS_THAT_MEAN_IT.alternative, set()),
         (BIDS_THAT_MEAN_IT.naive, {"welfare_lost", "deviation"}),
         (BIDS_THAT_MEAN_IT.maxed, {"cal_rows"}),
         ({"pacing": "multiplier"}, {"welfare_lost", "winner_error"}),
         ({"calibrator": "platt", "cal_rows": 25_000, "pacing": "multiplier"}, {"welfare_lost"}),
         ({"calibrator": "platt", "by": "slice", "cal_rows": 25_000, "pacing": "multiplier"}, {"welfare_lost", "winner_error"}),
     ],
-    ids=["reference", "alternative", "naive", "maxed", "no_calibrator", "global", "slice"],
+    ids=["naive", "maxed", "no_calibrator", "global", "slice"],
 )
-def test_the_challenge(seed: int, design: dict[str, Any], fails: set[str]) -> None:
+def test_the_others_fail_it(design: dict[str, Any], fails: set[str]) -> None:
+    assert fails == missed(2, design) - {"overspend"}
+
+
+def missed(seed: int, design: dict[str, Any]) -> set[str]:
     given = {name: value for name, value in (BIDS_THAT_MEAN_IT.world | design).items() if value != default(name)}
     found, units = metrics(seed, **given), {m.key: m.unit for m in result(seed, given).metrics}
-    missed = {item.metric for item in BIDS_THAT_MEAN_IT.assertions if found[item.metric] > item.target}
-    assert fails == missed - {"overspend"} and set(design) <= set(BIDS_THAT_MEAN_IT.design)
+    assert set(design) <= set(BIDS_THAT_MEAN_IT.design)
     assert {item.metric: item.unit for item in BIDS_THAT_MEAN_IT.assertions} == {
         k: units[k] for k in (i.metric for i in BIDS_THAT_MEAN_IT.assertions)
     }
+    return {item.metric for item in BIDS_THAT_MEAN_IT.assertions if found[item.metric] > item.target}
 
 
 def default(name: str) -> Any:
