@@ -4,6 +4,7 @@ from simulators.engines.ranking.worlds.auction import AuctionWorld, auction_worl
 from simulators.engines.ranking.worlds.bandit import BanditPolicies, BanditWorld, bandit_world
 from simulators.engines.ranking.worlds.blend import BlendWorld, blend_world
 from simulators.engines.ranking.worlds.ctr import CtrWorld, ctr_world, iter_ctr_world
+from simulators.engines.ranking.worlds.delay import DelayWorld, delay_world
 from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
 from simulators.engines.ranking.worlds.position import PositionWorld, position_world
 from simulators.engines.ranking.worlds.retrieval import NewcomerWorld, RetrievalWorld, newcomer_world, retrieval_world
@@ -20,6 +21,8 @@ __all__ = [
     "CtrWorld",
     "ctr_world",
     "iter_ctr_world",
+    "DelayWorld",
+    "delay_world",
     "LoopWorld",
     "loop_world",
     "NewcomerWorld",
