@@ -213,6 +213,7 @@ def iter_rows(
 ) -> Generator[Step, None, PositionModel]:
     """`iter_position` for impressions whose slates differ in length; K is `positions`."""
     from simulators.engines.ranking._position_net import Settings, train
+    from simulators.engines.ranking.one_thread import on_one_thread
 
     one_of("kind", kind, KINDS)
     one_of("position_init", position_init, ("zeros", "normal"))
@@ -222,7 +223,8 @@ def iter_rows(
     spread = x.std(axis=0)
     mean, deviation = x.mean(axis=0), np.where(spread > 0, spread, 1.0)
     settings = Settings(kind, position_lr, position_init, steps, batch, seed)
-    net = yield from train((x - mean) / deviation, rows.position[used], target[used], positions, settings)
+    work = train((x - mean) / deviation, rows.position[used], target[used], positions, settings)
+    net, _ = yield from on_one_thread(work)
     if kind == "pal":
         believed = net.examined() / net.examined()[0]
     return PositionModel(kind, believed, positions, serve_position, net, mean, deviation)

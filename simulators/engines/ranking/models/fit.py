@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,11 +18,11 @@ from simulators.engines.ranking.models.network import History, Inputs, NetScorer
 from simulators.engines.ranking.models.precision import Bf16, use_bf16
 from simulators.engines.ranking.models.table import FusedTable
 from simulators.engines.ranking.models.trees import iter_trees
+from simulators.engines.ranking.one_thread import on_one_thread
 from simulators.engines.ranking.step import Pace, Step
 from simulators.engines.ranking.worlds.draws import draw
 from simulators.engines.steps import finish
 
-T = TypeVar("T")
 Kind = Literal["lr", "fm", "deepfm", "dlrm", "dcnv2", "masknet", "lightgbm"]
 
 
@@ -153,22 +152,6 @@ def iter_ctr(
         work = _train(data, y, rows, kind, shape, inputs, epochs, batch, table_lr, dense_lr, bf16, seed)
     scorer, cpu_s = yield from on_one_thread(work)
     return CtrModel(kind, scorer, epochs * len(rows), cpu_s)
-
-
-def on_one_thread(work: Generator[Step, None, T]) -> Generator[Step, None, tuple[T, float]]:
-    """The same steps on one thread of torch; the value comes with the CPU seconds of the work."""
-    cpu_s = 0.0
-    while True:
-        threads, start = torch.get_num_threads(), time.process_time()
-        torch.set_num_threads(1)
-        try:
-            step = next(work)
-        except StopIteration as stop:
-            return stop.value, cpu_s + time.process_time() - start
-        finally:
-            torch.set_num_threads(threads)
-        cpu_s += time.process_time() - start
-        yield step
 
 
 def _check(data: CtrData, history: str | None, candidate_field: int) -> None:

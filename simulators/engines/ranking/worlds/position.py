@@ -40,10 +40,14 @@ class PositionWorld:
         """(n, K): the probability that each position of pages with these relevances (n, K) is looked at."""
         return looks(finite("p", p, ndim=2), self.user, self.eta)
 
-    def clicks_per_slate(self, p: ArrayLike) -> float:
-        """Expected clicks on a page, mean over pages with these relevances (n, K) from the top."""
+    def slate_clicks(self, p: ArrayLike) -> Floats:
+        """(n,): expected clicks on each of the pages with these relevances (n, K) from the top."""
         shown = finite("p", p, ndim=2)
-        return float((shown * self.looks(shown)).sum(axis=1).mean())
+        return np.asarray((shown * self.looks(shown)).sum(axis=1))
+
+    def clicks_per_slate(self, p: ArrayLike) -> float:
+        """Mean of `slate_clicks`."""
+        return float(self.slate_clicks(p).mean())
 
     def ordered(self, score: ArrayLike) -> Floats:
         """(T, K): relevance of the test slates, sorted by a score (T, K), best first."""
