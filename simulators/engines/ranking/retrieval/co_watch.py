@@ -14,7 +14,7 @@ from simulators.engines.ranking.step import Step
 from simulators.engines.steps import blocks, finish
 
 Floats32 = NDArray[np.float32]
-_PRODUCTS = 12_000_000  # multiplied between two reports: about 10 ms
+_PRODUCTS = 8_000_000  # multiplied between two reports: about 10 ms
 
 
 def co_watch(users: ArrayLike, items: ArrayLike, n_users: int, n_items: int, shrink: float = 5.0) -> Floats32:

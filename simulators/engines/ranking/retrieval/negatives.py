@@ -7,12 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from simulators.engines.ranking.retrieval.settings import Log, Settings
+from simulators.engines.ranking.retrieval.settings import POOL, Log, Settings
 from simulators.engines.ranking.retrieval.towers import ItemTower, UserTower
 from simulators.engines.steps import blocks
 
 Tensor = torch.Tensor
-POOL = 100  # a user's best items by the model so far, from which hard negatives are drawn
 MINED = 4  # the pools are made anew after each quarter of the training; the first quarter has none
 _SCORES_AT_ONCE = 2**19
 

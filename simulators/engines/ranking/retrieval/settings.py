@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from simulators.engines.ranking.arguments import Ints
 
 Floats32 = NDArray[np.float32]
+POOL = 100  # a user's best items by the model so far, from which hard negatives are drawn
 
 
 class Settings(NamedTuple):
