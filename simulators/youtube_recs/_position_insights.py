@@ -60,7 +60,7 @@ def _naive(study: Study) -> Iterator[Insight]:
     elif study.params.rho >= 0.7:
         yield Insight(
             f"The old policy already agreed with relevance (correlation {study.params.rho:g}), so clicks as they are lose only {mine:.1f} "
-            f"%, {LABELS[best.kind]} {other:.1f} %: the bias is there, points the right way, and shows with the next policy that disagrees.",
+            f"%, {LABELS[best.kind]} {other:.1f} %: the bias is there, points the right way, and shows with a policy that disagrees.",
             "evaluation",
             "hidden_bias",
         )
@@ -90,11 +90,12 @@ def _tower(study: Study) -> Iterator[Insight]:
     if found is None or found.curve is None:
         return
     error, p = study.curve_error(found.curve), study.params
+    start = "N(0, 1) draws" if p.position_init == "normal" else "zeros"
     if error > LATE_TOWER:
         yield Insight(
             f"The position tower has not learned (its curve is off by {error:.2f}) and relevance swallowed the bias: "
-            f"{_regret(study, 'pal'):.1f} % lost. It began with {'N(0, 1) draws' if p.position_init == 'normal' else 'zeros'} and learned at a "
-            f"rate of {p.position_lr:g}; zeros and 0.05 mend it.",
+            f"{_regret(study, 'pal'):.1f} % lost. It began with {start} and learned at a rate of {p.position_lr:g}; zeros and 0.05 "
+            "mend it.",
             "deep_dive",
             "slow_tower",
         )
@@ -162,7 +163,7 @@ def _cost(study: Study) -> Iterator[Insight]:
     share = float(study.world.randomised.mean())
     if not share:
         yield Insight(
-            "No slate is shuffled: nothing pays for the log, and attention is told from relevance only because like items stood at unlike positions.",
+            "No slate is shuffled and no click given up; attention is told from relevance because like items stood at unlike positions.",
             "architecture",
             "no_randomisation",
         )

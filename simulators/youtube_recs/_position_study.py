@@ -17,7 +17,7 @@ from simulators.lab import Context, Progress, Working
 from simulators.youtube_recs._position_params import LABELS, MEAN, Kind, PositionParams
 
 NEEDS_SHUFFLED: tuple[Kind, ...] = ("ips", "random_only")
-MOST_STEPS, PASSES, BATCH = 400, 20, 1024
+MOST_STEPS, PASSES, BATCH = 400, 10, 1024
 READ_SLATES = 8_000  # whose clicks the models of readers explain
 LEVELS = 20  # of relevance, which stand for documents there
 TEST_SLATES = 4_000

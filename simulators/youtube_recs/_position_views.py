@@ -144,7 +144,7 @@ def curve_figure(examination: Floats | None, estimate: Floats | None, pal: Float
         f"Examination of positions 1 to {len(places)}, the first set to 1. {said}.",
         series,
         Axis("Position", "rank"),
-        Axis("Looked at, against position 1", "ratio", range=(0, 1.05)),
+        Axis("Looked at, against position 1", "ratio", range=(0, 1.05 * max(max(item.y) for item in series))),
     )
 
 

@@ -41,7 +41,7 @@ class Net(torch.nn.Module):
             torch.randn(a, b, generator=draws) * (2 / a) ** 0.5 * (1 if b > 1 else 0.1) for a, b in zip(sizes, sizes[1:], strict=False)
         )
         self.biases = torch.nn.ParameterList(torch.zeros(b) for b in sizes[1:])
-        normal = settings.position_init == "normal"
+        normal = settings.kind == "pal" and settings.position_init == "normal"
         self.position = torch.nn.Parameter(torch.randn(positions, generator=draws) if normal else torch.zeros(positions))
 
     def forward(self, x: torch.Tensor, position: torch.Tensor) -> torch.Tensor:
