@@ -25,6 +25,9 @@ from simulators.engines.steps import finish
 
 Kind = Literal["lr", "fm", "deepfm", "dlrm", "dcnv2", "masknet", "lightgbm"]
 
+ACC0 = 0.01  # ten times the table's own start: an untrained net's first gradients move the vectors less
+REPORTS = 40
+
 
 class Scorer(Protocol):
     """What predicts: a net on its table, or trees."""
@@ -135,8 +138,8 @@ def iter_ctr(
 ) -> Generator[Step, None, CtrModel]:
     """`fit_ctr` in short steps.
 
-    Each step's `metrics`: `log_loss` of the rows since the last step, each predicted before it was learned from, and `excess_log_loss`
-    (nats) where the truth is known.
+    Some forty steps of a net carry `metrics`: `log_loss` of the rows since the last of them, each predicted before it was learned from,
+    and `excess_log_loss` (nats) where the truth is known.
     """
     one_of("kind", kind, tuple(KINDS))
     _check(data, history, candidate_field)
@@ -208,17 +211,20 @@ def _train(
     seed: int,
 ) -> Generator[Step, None, NetScorer]:
     network = Network(kind, shape, inputs, torch.Generator().manual_seed(seed + 1))
-    table = yield from FusedTable.steps(max(1, sum(data.cards)), network.width, table_lr, seed)
+    table = yield from FusedTable.steps(max(1, sum(data.cards)), network.width, table_lr, ACC0, seed)
     adam = torch.optim.Adam(network.parameters(), lr=dense_lr, fused=True)
     scorer = NetScorer(inputs, table, network, _log_odds(y[rows]), use_bf16(bf16, network.macs * batch))
     total, pace, seen = epochs * len(rows), Pace(), Seen(data)
+    window = total / REPORTS
     for done, chosen in _batches(rows, epochs, batch, seed):
         target = torch.from_numpy(y[chosen].astype(np.float32))
         labelled = ~torch.isnan(target)
         logits = scorer.learn(inputs.rows(data, chosen), target.nan_to_num(), None if labelled.all() else labelled.float(), adam)
         seen.add(chosen, y[chosen], logits)
-        if pace.due():
+        if seen.rows >= window or done == total:
             yield Step(done, total, f"training {kind}", seen.metrics())
+        elif pace.due():
+            yield Step(done, total, f"training {kind}")
     return scorer
 
 
@@ -243,13 +249,16 @@ class Seen:
     def __init__(self, data: CtrData) -> None:
         self.truth = None if data.p is None else data.p.reshape(len(data), -1)[:, 0]
         self.parts: list[tuple[NDArray[np.int64], Floats, torch.Tensor]] = []
+        self.rows = 0
 
     def add(self, rows: NDArray[np.int64], y: Floats, logits: torch.Tensor) -> None:
         self.parts.append((rows, y[:, 0], logits[:, 0]))
+        self.rows += len(rows)
 
     def metrics(self) -> dict[str, float]:
         rows, labels, logits = zip(*self.parts, strict=True)
         self.parts.clear()
+        self.rows = 0
         at, y = np.concatenate(rows), np.concatenate(labels)
         p = torch.sigmoid(torch.cat(logits).double()).numpy()
         known = ~np.isnan(y)

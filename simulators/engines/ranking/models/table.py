@@ -39,10 +39,10 @@ class FusedTable:
         finish(self._fill(rows, dim, lr, init_sd, acc0, seed))
 
     @classmethod
-    def steps(cls, rows: int, dim: int, lr: float, seed: int) -> Generator[Step, None, FusedTable]:
+    def steps(cls, rows: int, dim: int, lr: float, acc0: float, seed: int) -> Generator[Step, None, FusedTable]:
         """The table, made in short steps."""
         table = cls.__new__(cls)
-        yield from table._fill(rows, dim, lr, 0.05, 1e-3, seed)
+        yield from table._fill(rows, dim, lr, 0.05, acc0, seed)
         return table
 
     def _fill(self, rows: int, dim: int, lr: float, init_sd: float, acc0: float, seed: int) -> Generator[Step, None, None]:
@@ -69,7 +69,7 @@ class FusedTable:
         """Vectors (..., dim) of ids (...): a tensor for a tensor, an array for an array."""
         if not isinstance(ids, Tensor):
             return self.lookup(torch.from_numpy(self._sound(ids))).numpy()
-        return self.weights.index_select(0, ids.reshape(-1)).view(*ids.shape, -1)
+        return self.weights.index_select(0, ids.reshape(-1)).view(*ids.shape, self.weights.shape[1])
 
     def apply(self, ids: Tensor | Ints, grad: Any) -> None:
         """Steps the rows `ids` (B, ...) down the gradient (B, ..., dim) of a loss averaged over the B rows of the batch.

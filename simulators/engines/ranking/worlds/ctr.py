@@ -13,10 +13,11 @@ from scipy.special import expit
 from simulators.engines.ranking.arguments import Floats, Ints, one_of
 from simulators.engines.ranking.data.ctr import CtrData
 from simulators.engines.ranking.step import Step
+from simulators.engines.ranking.worlds.ctr_wide import iter_wide
 from simulators.engines.ranking.worlds.draws import draw
 from simulators.engines.steps import blocks, finish
 
-Truth = Literal["inner_product", "crosses"]
+Truth = Literal["inner_product", "crosses", "wide"]
 FIELDS = ("user", "ad", "advertiser", "category", "publisher", "slot", "hour", "device", "segment")
 CARDS = (3000, 1500, 150, 20, 60, 8, 24, 4, 60)
 USER, AD, ADVERTISER, CATEGORY, PUBLISHER, SLOT, HOUR, DEVICE, SEGMENT = range(9)
@@ -33,11 +34,10 @@ _BLOCK = 8192
 
 @dataclass(frozen=True)
 class CtrWorld:
-    """`train`, then later `test` rows; `launch` (ads,) is when an ad starts, as a share of the window (0: before it)."""
+    """`train`, then later `test` rows, with their p."""
 
     train: CtrData
     test: CtrData
-    launch: Floats
 
 
 def ctr_world(
@@ -47,7 +47,8 @@ def ctr_world(
 
     rows, test_rows   impressions; the test ones come after the others
     base_logit        rarity of clicks
-    truth             how fields meet: by inner products of hidden vectors, or by products of single coordinates of three fields
+    truth             how fields meet: by inner products of hidden vectors, or by products of single coordinates of three fields; "wide":
+                      another log, of 20 fields with up to as many ids as rows, without history
     """
     return finish(iter_ctr_world(seed, rows=rows, base_logit=base_logit, truth=truth, test_rows=test_rows))
 
@@ -56,9 +57,11 @@ def iter_ctr_world(
     seed: int = 0, *, rows: int = 200_000, base_logit: float = -3.6, truth: Truth = "inner_product", test_rows: int = 30_000
 ) -> Generator[Step, None, CtrWorld]:
     """`ctr_world` in short steps."""
-    one_of("truth", truth, ("inner_product", "crosses"))
+    one_of("truth", truth, ("inner_product", "crosses", "wide"))
     if rows < 1 or test_rows < 1 or not np.isfinite(base_logit):
         raise ValueError(f"rows is {rows}, test_rows {test_rows}, base_logit {base_logit}; expected 1 or more, and a number.")
+    if truth == "wide":
+        return CtrWorld(*(yield from iter_wide(seed, rows, base_logit, test_rows, max(100, rows))))
     makers, total = Makers(seed), rows + test_rows
     fields, dense = np.empty((total, len(CARDS)), np.int64), np.empty((total, NUMBERS), np.float32)
     history, y, p = np.empty((total, HISTORY), np.int64), np.empty(total), np.empty(total)
@@ -75,7 +78,7 @@ def iter_ctr_world(
     def data(part: slice) -> CtrData:
         return CtrData(fields[part], CARDS, dense[part], history[part], y[part], p[part], time[part], names)
 
-    return CtrWorld(data(slice(0, rows)), data(slice(rows, total)), makers.launch)
+    return CtrWorld(data(slice(0, rows)), data(slice(rows, total)))
 
 
 class Makers:
