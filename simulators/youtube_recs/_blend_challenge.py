@@ -37,7 +37,7 @@ SATISFIED = Challenge(
     assertions=(
         Assertion("minutes", ">=", 17.3, "min a slate", "target", label="Minutes watched"),
         Assertion("dislikes", "<=", 30.0, "per 1,000 clicks", "target", label="Dislikes"),
-        Assertion("subscriptions", ">=", 0.148, "subscriptions a slate", "target", label="Subscriptions"),
+        Assertion("subscriptions", ">=", 0.148, "a slate", "target", label="Subscriptions"),
         Assertion("topics", ">=", 5.6, "of 10", "target", label="Topics on a page"),
         Assertion("macs", "<=", 12_000.0, "multiply-adds", "ceiling", label="Ranker's work a candidate"),
         Assertion("explore_slots", "<=", 1.0, "of 10", "ceiling", label="Exploration slots"),

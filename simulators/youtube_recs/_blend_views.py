@@ -10,11 +10,12 @@ from simulators.youtube_recs._blend_front import SLATES, Cloud
 from simulators.youtube_recs._blend_heads import macs_a_candidate
 from simulators.youtube_recs._blend_pages import CLICK, DISLIKE, Floats, Served, scales_of, serve
 from simulators.youtube_recs._blend_params import DIVERSITY_LABELS, HEAD_LABELS, HEADS
-from simulators.youtube_recs._blend_study import CURVE_SLATES, CURVES, STRENGTHS, Study
+from simulators.youtube_recs._blend_study import CURVE_SLATES, CURVES, STRENGTHS, Point, Study
 
 OUTCOMES = {"click": "clicks", "minutes": "minutes", "like": "likes", "comment": "comments", "subscribe": "subscriptions"}
 PER_1000 = "per 1,000 clicks"
 SAMPLE = 0  # the slate whose page is drawn
+LIGHT = 1  # place of lambda 0.9 among the strengths of MMR
 NAMES = {
     "mine": "This design",
     "plain": "By score alone",
@@ -53,7 +54,7 @@ def compared_metrics(study: Study) -> list[Metric]:
 def _outcome(study: Study, head: str, key: str) -> Metric:
     per_slate, bound = study.mine.brought[:, HEADS.index(head)], study.backdrop.bounds.get(head)
     label = "most a page can bring" if bound is not None else ""
-    unit = f"{key} a slate" if key != "minutes" else "min a slate"
+    unit = "min a slate" if head == "minutes" else "a slate"
     return Metric(key, key.capitalize(), study.mine.mean(head), unit, "up", _interval(per_slate), limit=bound, limit_label=label)
 
 
@@ -93,10 +94,10 @@ def front_figure(study: Study) -> Figure:
         Series("by clicks alone", [cloud.dislikes[1]], [cloud.minutes[1]], "markers", 3),
         Series("this design", [mine.dislikes], [mine.mean("minutes")], "markers", 1),
     ]
-    title = f"{mine.mean('minutes'):.1f} minutes at {mine.dislikes:.0f} dislikes per 1,000 clicks"
+    title = f"On {SLATES} slates {mine.mean('minutes'):.1f} minutes at {mine.dislikes:.0f} dislikes per 1,000 clicks"
     summary = (
         f"{title}; by minutes alone {cloud.minutes[0]:.1f} at {cloud.dislikes[0]:.0f}, by clicks alone {cloud.minutes[1]:.1f} at "
-        f"{cloud.dislikes[1]:.0f}. All on the first {SLATES} slates."
+        f"{cloud.dislikes[1]:.0f}."
     )
     figure = line_figure("front", title, summary, series, Axis("Dislikes", PER_1000, "log"), Axis("Watched", "min a slate"))
     figure.plot["data"][0]["marker"] |= {"size": 5, "opacity": 0.6}
@@ -157,12 +158,19 @@ def diversity_figure(study: Study) -> Figure:
         Series("this design", [at[0]], [at[1]], "markers", 1),
         Series("ceiling", [float(ceiling.topics[:CURVE_SLATES].mean())], [study.value("ceiling", CURVE_SLATES)], "markers", truth=True),
     ]
-    change = at[1] - study.value("plain", CURVE_SLATES)
-    title = f"{at[0]:.1f} topics a page, {change:+.2f} points against the ranking by score alone"
+    title = _diversity_title(study, Point(0.0, *at))
     summary = f"{title}, on the first {CURVE_SLATES} slates; the ceiling is {study.value('ceiling', CURVE_SLATES):.2f} points."
     figure = line_figure("diversity", title, summary, series, Axis("Topics on a page", "of 10"), Axis("Worth of a page", "points"))
     figure.plot["data"][-2]["marker"] |= {"size": 14, "symbol": "diamond"}
     return figure
+
+
+def _diversity_title(study: Study, mine: Point) -> str:
+    topics, value = float(study.served["plain"].topics[:CURVE_SLATES].mean()), study.value("plain", CURVE_SLATES)
+    if study.params.diversity == "none" and not study.params.explore_slots:
+        light = study.curves["mmr"][LIGHT]
+        return f"MMR at lambda {light.strength:g} would add {light.topics - topics:.1f} topics for {light.value - value:+.2f} points a page"
+    return f"{mine.topics - topics:+.1f} topics a page for {mine.value - value:+.2f} points, against the ranking by score alone"
 
 
 def calibration_figure(study: Study) -> Figure:
@@ -178,8 +186,8 @@ def calibration_figure(study: Study) -> Figure:
     title = f"The {HEAD_LABELS[head]} head is off by a factor of {factor:.2f}" if factor > 1.005 else "Every head is the truth"
     said = "; ".join(f"{name} {a:.2f} and {b:.2f}" for name, a, b in zip(names, *parts, strict=True))
     summary = f"Predicted over true, all candidates and the ten of highest score: {said}."
-    figure = bar_figure("calibration", title, summary, series, Axis("Head"), Axis("Predicted / true", "x"))
-    return with_line(figure, label="calibrated", y=1.0)
+    figure = bar_figure("calibration", title, summary, series, Axis("Head"), Axis("Predicted / true, 1 is calibrated", "x"))
+    return with_line(figure, label="", y=1.0)
 
 
 # --- tables -------------------------------------------------------------------------------------------------------------------------
