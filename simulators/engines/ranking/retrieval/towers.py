@@ -16,7 +16,7 @@ from simulators.engines.ranking.step import Step
 
 Tensor = torch.Tensor
 Floats32 = NDArray[np.float32]
-TABLE_LR, DENSE_LR = 0.15, 3e-3
+TABLE_LR, ACC0, DENSE_LR = 0.15, 1e-3, 3e-3
 
 
 class UserTower(Protocol):
@@ -35,10 +35,10 @@ class UserTower(Protocol):
 def user_tower(log: Log, settings: Settings, random: torch.Generator) -> Generator[Step, None, UserTower]:
     length, seed = 1 / settings.temperature if settings.temperature else 0.0, _seed(random)
     if settings.user_tower == "history":
-        table = yield from FusedTable.steps(log.n_items, settings.dim, TABLE_LR, seed)
+        table = yield from FusedTable.steps(log.n_items, settings.dim, TABLE_LR, ACC0, seed)
         return _Watchers(log, settings, table, length, random)
     same = settings.user_tower == "none"
-    table = yield from FusedTable.steps(1 if same else log.n_users, settings.dim, TABLE_LR, seed)
+    table = yield from FusedTable.steps(1 if same else log.n_users, settings.dim, TABLE_LR, ACC0, seed)
     return _Known(torch.from_numpy(np.zeros_like(log.users) if same else log.users), table, length)
 
 
@@ -151,8 +151,8 @@ class ItemTower:
 
     @classmethod
     def steps(cls, log: Log, settings: Settings, random: torch.Generator) -> Generator[Step, None, ItemTower]:
-        table = yield from FusedTable.steps(log.n_items, settings.dim, TABLE_LR, _seed(random))
-        bias = yield from FusedTable.steps(log.n_items, 1, TABLE_LR, _seed(random))
+        table = yield from FusedTable.steps(log.n_items, settings.dim, TABLE_LR, ACC0, _seed(random))
+        bias = yield from FusedTable.steps(log.n_items, 1, TABLE_LR, ACC0, _seed(random))
         return cls(log, settings, table, bias, random)
 
     def _raw(self, ids: Tensor) -> Tensor:
