@@ -6,6 +6,7 @@ from simulators.engines.ranking.worlds.blend import BlendWorld, blend_world
 from simulators.engines.ranking.worlds.ctr import CtrWorld, ctr_world, iter_ctr_world
 from simulators.engines.ranking.worlds.delay import DelayWorld, delay_world
 from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
+from simulators.engines.ranking.worlds.modal import ModalWorld, modal_world
 from simulators.engines.ranking.worlds.position import PositionWorld, position_world
 from simulators.engines.ranking.worlds.retrieval import NewcomerWorld, RetrievalWorld, newcomer_world, retrieval_world
 from simulators.engines.ranking.worlds.task import TaskWorld, task_world
@@ -25,6 +26,8 @@ __all__ = [
     "delay_world",
     "LoopWorld",
     "loop_world",
+    "ModalWorld",
+    "modal_world",
     "NewcomerWorld",
     "newcomer_world",
     "PositionWorld",
