@@ -62,7 +62,7 @@ def run_own(params: DelayedParams, ctx: Context) -> Steps:
 def _cuts(params: DelayedParams, clicks: OwnClicks) -> list[Cut]:
     """Dates a week apart, the last so early that every click before it is followed for the whole window."""
     final = clicks.delay <= params.window
-    last = clicks.days - params.window
+    last = min(clicks.days - params.window, float(clicks.click_day[-1]))
     if last <= 0:
         raise InvalidInput(
             f"All clicks of {clicks.name} are younger than the window of {params.window:g} d at its end (it spans {clicks.days:.1f} d); "

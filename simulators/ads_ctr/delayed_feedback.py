@@ -57,7 +57,7 @@ class DelayedFeedback(Lab):
         Preset(
             "heavy_tail",
             "Heavy tail",
-            "Nearly half of the conversions come within a day and the rest take weeks. Both delay models assume otherwise: where does each end?",
+            "Nearly half of the conversions come within a day, others take weeks. Both delay models assume otherwise: see where each ends.",
             {"method": "dfm", "shape": 0.5},
         ),
         Preset(
