@@ -25,6 +25,7 @@ BIDS_THAT_MEAN_IT = Challenge(
         "keep_negatives": 1.0,
         "tightness": 0.5,
         "reserve": 0.0,
+        "auctions": 60_000,
     },
     design=("calibrator", "by", "cal_rows", "pacing", "gain"),
     assertions=(

@@ -120,6 +120,16 @@ class CalibrationParams(LabParams):
         group="pacing",
         help="Typical advertiser; budgets differ by a log-normal factor of 0.3.",
     )
+    auctions: int = param(
+        60_000,
+        title="Auctions",
+        unit="auctions",
+        ge=5_000,
+        le=100_000,
+        scale="log",
+        group="auction",
+        help="Before budgets; the day has 1.6 times as many.",
+    )
     reserve: float = param(
         0.0,
         title="Reserve",

@@ -19,7 +19,7 @@ from simulators.engines.ranking.worlds.auction import AuctionWorld, CalibrationL
 from simulators.engines.steps import relay
 from simulators.lab import Context, Progress, Working
 
-AUCTIONS, DAY_AUCTIONS = 60_000, 96_000
+DAY = 1.6  # auctions of the day for each one before budgets
 TEST_ROWS = 40_000  # impressions on which probabilities are judged
 CURVE_ROWS = (500, 2_000, 5_000, 10_000, 20_000, 50_000, 150_000)
 LEAST = 1e-4  # an isotonic map or a histogram may say 0 or 1, which any click to the contrary makes infinitely wrong
@@ -104,9 +104,10 @@ def excess(p: Floats, p_hat: Floats) -> float:
 def setting_steps(ctx: Context, params: CalibrationParams) -> Working[Setting]:
     model = distortion_of(params)
     yield Progress(0, 4, "auctions")
-    world = ctx.asset(f"calibration/world/{AUCTIONS}/seed={ctx.seed}", lambda: _world(ctx.seed, AUCTIONS), disk=False)
+    sizes = params.auctions, round(DAY * params.auctions)
+    world = ctx.asset(f"calibration/world/{sizes[0]}/seed={ctx.seed}", lambda: _world(ctx.seed, sizes[0]), disk=False)
     yield Progress(1, 4, "auctions of a day")
-    day = ctx.asset(f"calibration/world/{DAY_AUCTIONS}/seed={ctx.seed}", lambda: _world(ctx.seed, DAY_AUCTIONS, log_rows=1), disk=False)
+    day = ctx.asset(f"calibration/world/{sizes[1]}/day/seed={ctx.seed}", lambda: _world(ctx.seed, sizes[1], log_rows=1), disk=False)
     yield Progress(2, 4, "predictions")
     world = with_model(world, model)
     yield Progress(3, 4, "predictions of a day")
@@ -212,9 +213,9 @@ def others_steps(ctx: Context, study: Study) -> Working[None]:
     params = study.params
     key = f"calibration/{distortion_of(params)}/seed={ctx.seed}"
     study.others = yield from ctx.asset_steps(
-        f"{key}/rows={params.cal_rows}/reserve={params.reserve}", lambda: _other_designs(study), disk=False
+        f"{key}/auctions={params.auctions}/rows={params.cal_rows}/reserve={params.reserve}", lambda: _other_designs(study), disk=False
     )
-    study.curves = yield from ctx.asset_steps(f"{key}/curves/{params.by}", lambda: _curves(study), disk=False)
+    study.curves = yield from ctx.asset_steps(f"{key}/auctions={params.auctions}/curves/{params.by}", lambda: _curves(study), disk=False)
 
 
 def _other_designs(study: Study) -> Working[dict[Design, Outcome]]:

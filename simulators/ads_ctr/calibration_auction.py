@@ -8,7 +8,7 @@ from simulators.ads_ctr._calib_data import SPEC
 from simulators.ads_ctr._calib_insights import insights
 from simulators.ads_ctr._calib_own import run_own
 from simulators.ads_ctr._calib_params import CalibrationParams
-from simulators.ads_ctr._calib_study import AUCTIONS, DAY_AUCTIONS, TEST_ROWS, day_steps, others_steps, study_steps
+from simulators.ads_ctr._calib_study import TEST_ROWS, day_steps, others_steps, study_steps
 from simulators.lab import Context, Frame, Lab, Preset, Progress, Result, Steps
 
 
@@ -100,7 +100,7 @@ class CalibrationAuctionLab(Lab):
             tables=[views.designs_table(study), views.pacing_table(study)],
             insights=insights(study),
             notes=[
-                f"{AUCTIONS:,} auctions before budgets, {DAY_AUCTIONS:,} in the day; AUC, calibration error and reliability on "
+                f"{params.auctions:,} auctions before budgets, {study.setting.day.starts[-1]:,} in the day; AUC, calibration error and reliability on "
                 f"{TEST_ROWS:,} impressions that no calibrator saw.",
                 "Excess log loss keeps predictions between 0.0001 and 0.9999: an isotonic map may say 0, and one click makes it infinite.",
             ],

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit, softmax
+from scipy.special import expit
 
 from simulators.engines.ranking.arguments import Floats, Ints
 from simulators.engines.ranking.worlds.draws import draw
@@ -37,20 +37,14 @@ class BanditPolicies:
         made: Floats = x @ self.reward.T + BASE_LOGIT + np.sin(2 * x[:, :1]) * self.curve
         return made
 
-    def q(self, x: Floats) -> Floats:
-        """Click probability of each action."""
-        made: Floats = expit(self.logit(x))
-        return made
+    def at(self, x: Floats) -> tuple[Floats, Floats, Floats]:
+        """Click probability of each action, and its probability under the logging and under the target policy."""
+        logit = self.logit(x)
+        return expit(logit), self.logged(x), _softmax(self.target_strength * logit)
 
-    def logged(self, x: Floats, eps: float | None = None) -> Floats:
+    def logged(self, x: Floats) -> Floats:
         """Probabilities of the logging policy, the share `eps` of it uniform."""
-        share = self.eps if eps is None else eps
-        made: Floats = (1 - share) * softmax(self.logging_strength * (x @ self.logging.T), axis=1) + share / len(self.curve)
-        return made
-
-    def wanted(self, x: Floats) -> Floats:
-        """Probabilities of the target policy."""
-        made: Floats = softmax(self.target_strength * self.logit(x), axis=1)
+        made: Floats = (1 - self.eps) * _softmax(self.logging_strength * (x @ self.logging.T)) + self.eps / len(self.curve)
         return made
 
 
@@ -137,7 +131,7 @@ def log_blocks(policies: BanditPolicies, rng: np.random.Generator, n: int) -> It
     for rows in blocks(n, BLOCK):
         size = rows.stop - rows.start
         x, at = rng.standard_normal((size, FEATURES)), np.arange(size)
-        q, logged, wanted = policies.q(x), policies.logged(x), policies.wanted(x)
+        q, logged, wanted = policies.at(x)
         cumulated = np.cumsum(logged, axis=1)
         action = (cumulated < rng.random((size, 1)) * cumulated[:, -1:]).sum(axis=1)
         reward = (rng.random(size) < q[at, action]).astype(np.float64)
@@ -150,10 +144,17 @@ def values(policies: BanditPolicies, seed: int) -> tuple[float, float]:
     totals = np.zeros(2)
     for rows in blocks(len(half), BLOCK):
         for x in (half[rows], -half[rows]):
-            q = policies.q(x)
-            totals += [(policies.wanted(x) * q).sum(), (policies.logged(x) * q).sum()]
-    wanted, logged = (totals / VALUE_CONTEXTS).tolist()
-    return wanted, logged
+            q, logged, wanted = policies.at(x)
+            totals += [np.vdot(wanted, q), np.vdot(logged, q)]
+    of_target, of_logging = (totals / VALUE_CONTEXTS).tolist()
+    return of_target, of_logging
+
+
+def _softmax(score: Floats) -> Floats:
+    score -= score.max(axis=1, keepdims=True)  # in place: callers pass what they have just made
+    np.exp(score, out=score)
+    score /= score.sum(axis=1, keepdims=True)
+    return score
 
 
 def _centred(weights: Floats) -> Floats:
