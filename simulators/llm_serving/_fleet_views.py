@@ -117,6 +117,7 @@ def day_figure(fleet: FleetDay) -> Figure:
             "side": "right",
             "showgrid": False,
             "rangemode": "tozero",
+            "tickmode": "auto",  # its own round numbers, not the left ones translated
         }
     return figure
 

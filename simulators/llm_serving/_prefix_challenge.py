@@ -15,7 +15,15 @@ FIVE_TERABYTES = Challenge(
         "* At most **32,000 blocks** of cache in all tiers together, 5.4 TB.\n\n"
         "Links to a shared pool carry 25 GB/s a worker. Choose the router and where the memory goes."
     ),
-    world={"speed": 2.5, "workers": 8, "signal_delay_s": 0.0, "pool_link_gb_s": 25.0, "shared_system_tokens": 512, "block_tokens": 512},
+    world={
+        "requests": 11_600,
+        "speed": 2.5,
+        "workers": 8,
+        "signal_delay_s": 0.0,
+        "pool_link_gb_s": 25.0,
+        "shared_system_tokens": 512,
+        "block_tokens": 512,
+    },
     design=("router", "hbm_blocks", "dram_blocks", "pool_blocks", "policy", "min_blocks", "cache_decode"),
     assertions=(
         Assertion("ttft_mean_s", "<=", 0.78, "s", "target", label="Mean time to first token"),

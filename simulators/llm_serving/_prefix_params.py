@@ -105,6 +105,16 @@ class PrefixParams(LabParams):
     workers: int = param(
         8, title="Prefill workers", unit="workers", ge=1, le=32, group="Routing", help="Of 8 x H100 each; they read one prompt at a time."
     )
+    requests: int = param(
+        11_600,
+        title="Prompts",
+        unit="prompts",
+        ge=500,
+        le=20_000,
+        scale="log",
+        group="Traffic",
+        help="How much of the chats is replayed; 11,600 are the recorded hour. Caches begin empty, so a short replay finds less.",
+    )
     speed: float = param(
         3.0,
         title="Clock",

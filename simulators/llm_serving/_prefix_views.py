@@ -142,7 +142,8 @@ def router_figure(params: PrefixParams, readings: Mapping[str, Reading]) -> Figu
     if fastest == fullest:
         title = f"{ROUTERS[fastest]} finds most and answers first"
     summary = "; ".join(f"{ROUTERS[name]}: {r.hit_tokens:.1%} found, {r.ttft_mean_s:,.2f} s" for name, r in readings.items())
-    figure = line_figure("routers", title, summary, series, Axis("Prompt tokens found", percent=True), Axis("Mean TTFT", "s", "log"))
+    found = Axis("Prompt tokens found", percent=True, range=(0.0, max(1.1 * readings[fullest].hit_tokens, 0.01)))
+    figure = line_figure("routers", title, summary, series, found, Axis("Mean TTFT", "s", "log"))
     labels = _labels(readings)
     for trace, (name, reading) in zip(figure.plot["data"], readings.items(), strict=True):
         right = reading.hit_tokens < 0.6 * max(r.hit_tokens for r in readings.values())
@@ -155,13 +156,18 @@ def router_figure(params: PrefixParams, readings: Mapping[str, Reading]) -> Figu
 
 def _labels(readings: Mapping[str, Reading]) -> dict[str, str]:
     """Names beside the points; points that lie on each other share the label of the first."""
-    labels: dict[str, str] = {}
+    groups: dict[str, list[str]] = {}
     for name, reading in readings.items():
-        on = next((other for other in labels if labels[other] and _close(readings[other], reading)), None)
-        labels[name] = "" if on else ROUTERS[name]
-        if on:
-            labels[on] += f", {ROUTERS[name].lower()}"
-    return labels
+        on = next((first for first in groups if _close(readings[first], reading)), name)
+        groups.setdefault(on, []).append(ROUTERS[name])
+    return dict.fromkeys(readings, "") | {first: _in_short(names) for first, names in groups.items()}
+
+
+def _in_short(names: list[str]) -> str:
+    first, *others = names
+    if len(others) > 1:
+        return f"{first} and {len(others)} more"
+    return ", ".join([first, *(name.lower() for name in others)])
 
 
 def _close(a: Reading, b: Reading) -> bool:

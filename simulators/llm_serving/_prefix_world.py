@@ -63,7 +63,7 @@ def make_world(ctx: Context, params: PrefixParams) -> World:
     if own is not None:
         assert ctx.data is not None
         return World(f"own/{ctx.data.digest}/{params.speed!r}", own.stretched(1 / params.speed), cost_model())
-    shape = f"{params.block_tokens}/{params.shared_system_tokens}/{params.speed!r}"
+    shape = f"{params.requests}/{params.block_tokens}/{params.shared_system_tokens}/{params.speed!r}"
     key = f"chats/{shape}/seed={ctx.seed}"
 
     def build() -> Trace:
@@ -81,8 +81,8 @@ def make_world(ctx: Context, params: PrefixParams) -> World:
 
 
 def requests_of(params: PrefixParams) -> int:
-    """The whole hour, or as much of it as keeps fine blocks countable."""
-    return round(REQUESTS * min(1.0, params.block_tokens / WHOLE_HOUR_TOKENS))
+    """What was asked for, or as much of it as keeps fine blocks countable."""
+    return round(params.requests * min(1.0, params.block_tokens / WHOLE_HOUR_TOKENS))
 
 
 def with_answers(trace: Trace) -> Trace:
@@ -199,7 +199,7 @@ def read_off(world: World, result: SimResult) -> Reading:
 
 def measured(ctx: Context, world: World, params: PrefixParams, router: str) -> Working[Reading]:
     """One router's fleet, made once for everything that acts on it."""
-    acting = params.model_dump(exclude={"router", "gpu_usd_h", "speed", "shared_system_tokens", "block_tokens"})
+    acting = params.model_dump(exclude={"router", "gpu_usd_h", "requests", "speed", "shared_system_tokens", "block_tokens"})
     key = f"serving/prefix/fleet/{world.key}/{router}/" + "/".join(f"{name}={value!r}" for name, value in sorted(acting.items()))
 
     def build() -> Working[Reading]:

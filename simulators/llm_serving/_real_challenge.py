@@ -10,7 +10,7 @@ HALF_THE_MEMORY = Challenge(
     brief=(
         "Forty-eight requests are there at once, prompts of 8 to 256 tokens, answers of up to 160. One core serves them.\n\n"
         "* Write at least **2.2 times** the tokens a second of one request at a time.\n"
-        "* The 95th percentile of the time to first token is at most **0.5** of that of static batches of 16.\n"
+        "* The 95th percentile of the time to first token is at most **0.7** of that of static batches of 16.\n"
         "* **0** answers may differ from those of the other modes by more than a tie of logits.\n"
         "* At its peak the engine holds at most **160 blocks**; 16 slots would set aside 416 for the longest request.\n\n"
         "You choose batching, sequences, token budget, prefix cache, and speculation. Speeds are compared within the run, so the machine "
@@ -20,7 +20,7 @@ HALF_THE_MEMORY = Challenge(
     design=("mode", "max_seqs", "token_budget", "prefix_cache", "spec", "k"),
     assertions=(
         Assertion("speedup_sequential", ">=", 2.2, "x", "target", reference_value=3.8, label="Against one request at a time"),
-        Assertion("ttft_vs_static", "<=", 0.5, "x", "target", reference_value=0.38, label="TTFT p95 against static batches"),
+        Assertion("ttft_vs_static", "<=", 0.7, "x", "target", reference_value=0.35, label="TTFT p95 against static batches"),
         Assertion("mismatches", "<=", 0.0, "answers", "safety", over="all", label="Answers that differ"),
         Assertion("blocks_peak", "<=", 160.0, "blocks", "ceiling", label="KV blocks at the peak"),
     ),

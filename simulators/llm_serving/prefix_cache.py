@@ -10,7 +10,7 @@ from simulators.llm_serving import _prefix_views as views
 from simulators.llm_serving._prefix_challenge import FIVE_TERABYTES
 from simulators.llm_serving._prefix_insights import insights
 from simulators.llm_serving._prefix_params import ROUTERS, PrefixParams
-from simulators.llm_serving._prefix_world import DATA, REQUESTS, Reading, World, hit_curves, make_world, measured, requests_of
+from simulators.llm_serving._prefix_world import DATA, Reading, World, hit_curves, make_world, measured, requests_of
 
 
 class PrefixCache(Lab):
@@ -118,13 +118,13 @@ def _all_routers(ctx: Context, world: World, params: PrefixParams) -> Working[di
 def _notes(ctx: Context, world: World, params: PrefixParams) -> Iterator[str]:
     yield from world.trace.notes
     if ctx.data is None:
-        if requests_of(params) < REQUESTS:
+        if requests_of(params) < params.requests:
             yield (
-                f"With blocks of {params.block_tokens} tokens only the first {requests_of(params) / REQUESTS:.0%} of the hour is replayed; "
-                "caches are colder than after a whole one."
+                f"With blocks of {params.block_tokens} tokens only the first {requests_of(params):,} prompts are replayed; caches are "
+                "colder than after all of them."
             )
         return
     if world.trace.block_tokens != params.block_tokens:
-        yield f"Your trace names blocks of {world.trace.block_tokens} tokens; block size and system prompt of the page do nothing to it."
+        yield f"Your trace names blocks of {world.trace.block_tokens} tokens; the page's block size and system prompt do nothing to it."
     if params.cache_decode and world.trace.session is None:
         yield "Your trace names no sessions, so it does not say which prompt continues which answer: keeping answers changes nothing."

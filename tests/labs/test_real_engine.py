@@ -156,9 +156,12 @@ def test_an_own_prompt_is_answered_first() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, 4])
 def test_challenge_designs(seed: int) -> None:
-    """Reference and alternative hold every assertion; the static one misses a target, the largest breaks the ceiling."""
+    """Reference and alternative hold every assertion; the static one misses a target, the largest breaks the ceiling.
+
+    Of thirty seeds the fourth has the reference's first tokens come latest beside those of static batches.
+    """
     for name, good in (("reference", True), ("alternative", True), ("naive", False), ("maxed", False)):
         shown = result({**CHALLENGE.world, **getattr(CHALLENGE, name)}, seed)
         missed = [
