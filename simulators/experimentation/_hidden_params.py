@@ -55,7 +55,7 @@ class HiddenParams(LabParams):
         unit="trees",
         ge=20,
         le=300,
-        step=10,
+        scale="log",
         group="segments",
         help="Of a forest or of each model.",
         shown_when=SEGMENTS,

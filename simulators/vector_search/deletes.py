@@ -106,7 +106,7 @@ class Deletes(Lab):
             group="world",
             help=f"Vectors of {DIM} dimensions from {CLUSTERS} clusters. The more there are, the more a tenant's leaving hurts.",
         )
-        days: int = param(10, title="Days", unit="days", ge=1, le=30, group="world", help="How long the stream runs.")
+        days: int = param(10, title="Days", unit="days", ge=1, le=30, scale="log", group="world", help="How long the stream runs.")
         compact_at: float = param(
             0.3,
             title="Compact at",
@@ -183,7 +183,7 @@ class Deletes(Lab):
             "walks_on",
             "The walk goes on",
             "The same tombstones in hnswlib, never compacted: recall stays and searches take longer.",
-            {"index": "hnsw_hnswlib", "compact_at": 0.97, "churn": 60.0},
+            {"index": "hnsw_hnswlib", "compact_at": 0.97, "churn": 60.0, "n": 2_000},
         ),
         Preset(
             "old_centroids",

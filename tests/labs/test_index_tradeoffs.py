@@ -285,12 +285,13 @@ def test_insights_name_what_the_run_shows(seed: int) -> None:
 @pytest.mark.parametrize("seed", (1, 2, 3))
 def test_the_challenge_is_neither_given_away_nor_impossible(seed: int) -> None:
     (challenge,) = LAB.challenges
+    world = Context(seed=seed, assets=CachedAssets(None))
 
     def missed(design: Mapping[str, Any]) -> set[str]:
         """Kinds of the assertions that the design misses."""
         assert set(design) <= set(challenge.design)
         (kind,) = design["kind"]
-        result = run_lab(LAB, {**challenge.world, **design}, Context(seed=seed, assets=CachedAssets(None)))
+        result = run_lab(LAB, {**challenge.world, **design}, world)
         got = [(item, value(result, f"{item.metric}@{kind}")) for item in challenge.assertions]
         return {item.kind for item, found in got if (found < item.target if item.op == ">=" else found > item.target)}
 
