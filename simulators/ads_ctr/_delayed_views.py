@@ -30,7 +30,7 @@ def metrics(study: Study) -> list[Metric]:
         Metric("spend_error", "Spend on the new campaign, too much", 100 * (mine.ratio - 1), "%", limit=0.0, limit_label="ideal"),
         Metric("spend_off", "Spend off, either way", 100 * abs(mine.ratio - 1), "%", "down"),
         Metric("bid_xll", "Excess log loss, new campaign", mine.excess, "10⁻³ nats", "down", limit=0.0, limit_label="truth"),
-        Metric("label_age", "Youngest click learned from", mine.model.youngest_days, "d", "down"),
+        Metric("label_age", "Youngest click learned from", round(mine.model.youngest_days, 2), "d", "down"),
         Metric("clicks_used", "Clicks learned from", used, "clicks", "down"),
         Metric(
             "seen_new", "Conversions of the new campaign seen", study.seen_new, "conversions", limit=study.all_new, limit_label="in the end"
@@ -155,7 +155,7 @@ def launch_figure(found: Launches) -> Figure:
         f"Predicted over true conversions of a campaign launched so many days ago. {said}.",
         series,
         Axis("Launched", "d ago", "log"),
-        Axis("Predicted over true, new campaign", "ratio"),
+        Axis("Predicted over true", "ratio"),
     )
     return with_line(figure, label="ideal", y=1.0)
 
@@ -173,7 +173,7 @@ def table(study: Study) -> Table:
         "Steps of the fit (steps)",
     )
     rows = tuple(
-        (SHORT[method], item.ratio, item.ratio_all, item.excess, item.model.youngest_days, item.model.steps)
+        (SHORT[method], item.ratio, item.ratio_all, item.excess, round(item.model.youngest_days, 2), item.model.steps)
         for method, item in study.judged.items()
     )
     return Table("methods", "Every method on the same log", columns, rows)

@@ -217,8 +217,8 @@ def test_own_clicks_are_judged_by_what_came_later(tmp_path: Path, seed: int) -> 
     found = own(history_file(tmp_path, seed), method="dfm", window=15.0, new_days=3.0)
     values = metrics(found)
     assert values["cuts"] == 4 and 20 < values["arrived"] < 45
-    assert values["ratio@naive"] < 0.85 and abs(values["ratio@dfm"] - 1) < 0.12 and abs(values["ratio@ipw"] - 1) < 0.15
-    assert values["ratio@naive"] + 0.1 < values["ratio@wait"]
+    assert abs(values["ratio@dfm"] - 1) < 0.08 and abs(values["ratio@ipw"] - 1) < 0.08
+    assert values["ratio@naive"] < min(values["ratio@dfm"], values["ratio@wait"]) - 0.03, "some weeks of old clicks dilute the young ones"
     assert values["bid_ratio"] == values["ratio@dfm"]
     assert {"own_young", "own_best"} <= set(effects(found))
 
