@@ -209,14 +209,15 @@ def capacity_figure(found: Sequence[Curve], report: Report) -> Figure:
     series = [
         Series(curve.label, curve.rates_rps.tolist(), goodput[curve.label].tolist(), colour=STROKES[curve.policy][0]) for curve in found
     ]
-    own = offered * float(report.good[:CURVE_REQUESTS].mean())  # of the requests that the curves replay
+    first = report.good[:CURVE_REQUESTS]  # the requests that the curves replay
+    own = offered * float(first.mean())
     top = float(found[0].rates_rps[-1])
     ideal = Series("All within limits", [0, top], [0, top], mode="lines", truth=True)
     here = Series("Your settings", [min(offered, 1.5 * top)], [own], mode="markers", colour=5)
     peaks = {label: float(values.max()) for label, values in goodput.items()}
     best = max(peaks, key=lambda label: peaks[label])
-    title = f"{best} as it comes carries most within limits: {peaks[best]:.3g} requests/s"
-    said = "Best of each: " + ", ".join(f"{label} {peak:.3g}" for label, peak in peaks.items()) + f"; first {CURVE_REQUESTS} requests."
+    title = f"With the first {len(first)} requests {best} as it comes carries most within limits: {peaks[best]:.3g} requests/s"
+    said = "Best of each: " + ", ".join(f"{label} {peak:.3g}" for label, peak in peaks.items()) + "."
     axes = Axis("Offered", "requests/s"), Axis("Within both limits", "requests/s")
     figure = line_figure("capacity", title, said, [*series, here, ideal], *axes)
     for trace, curve in zip(figure.plot["data"], found, strict=False):
