@@ -3,8 +3,12 @@
 from simulators.engines.ranking.worlds.auction import AuctionWorld, auction_world
 from simulators.engines.ranking.worlds.bandit import BanditPolicies, BanditWorld, bandit_world
 from simulators.engines.ranking.worlds.blend import BlendWorld, blend_world
+from simulators.engines.ranking.worlds.counter import CounterWorld, counter_world
 from simulators.engines.ranking.worlds.ctr import CtrWorld, ctr_world, iter_ctr_world
 from simulators.engines.ranking.worlds.delay import DelayWorld, delay_world
+from simulators.engines.ranking.worlds.drift import DriftWorld, drift_world
+from simulators.engines.ranking.worlds.feed import FeedWorld, feed_world
+from simulators.engines.ranking.worlds.follow import FollowWorld, follow_world
 from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
 from simulators.engines.ranking.worlds.modal import ModalWorld, modal_world
 from simulators.engines.ranking.worlds.position import PositionWorld, position_world
@@ -19,11 +23,19 @@ __all__ = [
     "bandit_world",
     "BlendWorld",
     "blend_world",
+    "CounterWorld",
+    "counter_world",
     "CtrWorld",
     "ctr_world",
     "iter_ctr_world",
     "DelayWorld",
     "delay_world",
+    "DriftWorld",
+    "drift_world",
+    "FeedWorld",
+    "feed_world",
+    "FollowWorld",
+    "follow_world",
     "LoopWorld",
     "loop_world",
     "ModalWorld",
