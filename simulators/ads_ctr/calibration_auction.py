@@ -100,8 +100,8 @@ class CalibrationAuctionLab(Lab):
             tables=[views.designs_table(study), views.pacing_table(study)],
             insights=insights(study),
             notes=[
-                f"{params.auctions:,} auctions before budgets, {study.setting.day.starts[-1]:,} in the day; AUC, calibration error and reliability on "
-                f"{TEST_ROWS:,} impressions that no calibrator saw.",
+                f"{params.auctions:,} auctions before budgets, {study.setting.day.starts[-1]:,} in the day; AUC, calibration error and "
+                f"reliability on {TEST_ROWS:,} impressions that no calibrator saw.",
                 "Excess log loss keeps predictions between 0.0001 and 0.9999: an isotonic map may say 0, and one click makes it infinite.",
             ],
         )
