@@ -1,7 +1,7 @@
 """The peer of `benchmarks.ranking`: DeepCTR-Torch's DCN in its matrix form. Runs in an interpreter of its own.
 
     python -m venv peers
-    peers/bin/pip install torch==2.13.0 numpy==2.4.6 scikit-learn==1.9.0 tqdm==4.70.1
+    peers/bin/pip install torch==2.13.0 numpy==2.4.6 scikit-learn==1.9.1 tqdm==4.70.1 requests==2.34.2
     peers/bin/pip install --no-deps deepctr-torch==0.3.0
     peers/bin/python benchmarks/_deepctr_fit.py LOG.npz BATCH
 
