@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,13 @@ class Study:
 
     def _margin(self, difference: Floats) -> float:
         return float(200 * difference.std(ddof=1) / np.sqrt(len(difference)) / self.oracle.mean())
+
+
+@cache
+def load() -> None:
+    """The first training of a process also loads what torch needs for it, which takes more than a second."""
+    world = position_world(slates=20, test_slates=1)
+    position.fit_position(world.X, world.clicks, steps=2)
 
 
 def world_steps(ctx: Context, params: PositionParams) -> Working[Study]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from simulators.engines.ranking import position
-from simulators.engines.ranking.worlds.position import position_world
 from simulators.lab import Context, Frame, Insight, Lab, Preset, Result, Steps
 from simulators.youtube_recs import _position_views as views
 from simulators.youtube_recs._position_challenge import HIDDEN_ETA
@@ -14,7 +12,7 @@ from simulators.youtube_recs._position_insights import FEW_SHUFFLED, insights
 from simulators.youtube_recs._position_own import run_own
 from simulators.youtube_recs._position_params import LABELS, PositionParams
 from simulators.youtube_recs._position_readers import Read, read_steps
-from simulators.youtube_recs._position_study import NEEDS_SHUFFLED, READ_SLATES, TEST_SLATES, Study, score_steps, world_steps
+from simulators.youtube_recs._position_study import NEEDS_SHUFFLED, READ_SLATES, TEST_SLATES, Study, load, score_steps, world_steps
 
 
 class PositionBias(Lab):
@@ -84,10 +82,10 @@ class PositionBias(Lab):
 
     @classmethod
     def warm_up(cls) -> None:
-        world = position_world(slates=20, test_slates=1)
-        position.fit_position(world.X, world.clicks, steps=2)  # torch takes most of a second to load what a training needs
+        load()
 
     def run(self, params: PositionParams, ctx: Context) -> Steps:
+        load()
         if ctx.data is not None:
             return (yield from run_own(params, ctx))
         study = yield from world_steps(ctx, params)

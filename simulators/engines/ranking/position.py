@@ -242,9 +242,9 @@ def _targets(rows: Rows, positions: int, kind: Kind, propensity: ArrayLike | Non
     if len(believed) != positions:
         raise ValueError(f"propensity has {len(believed)} positions; expected {positions}.")
     at = believed[rows.position]
-    if (rows.click[at == 0] > 0).any():
+    if propensity is not None and (rows.click[at == 0] > 0).any():
         raise ValueError("propensity is 0 at a position that was clicked; expected above 0 wherever there are clicks.")
-    # A position never looked at says nothing: weighting its absence of clicks would be 0 / 0.
+    # A position never looked at, or never clicked on a shuffled slate, has no weight: its rows are left out.
     return at > 0, rows.click / np.where(at > 0, at, 1.0), believed
 
 
