@@ -48,16 +48,7 @@ HUNDRED_SLOTS = Challenge(
     reference={"quota_two_tower": 70, "quota_fresh": 15, "quota_trending": 15},
     alternative={"negatives": "mixed", "batch": 256, "n_uniform": 256, "quota_two_tower": 70, "quota_fresh": 15, "quota_trending": 15},
     naive={"logq": 0},
-    maxed={
-        "negatives": "mixed",
-        "batch": 4096,
-        "n_uniform": 4096,
-        "dim": 64,
-        "epochs": 4,
-        "quota_two_tower": 70,
-        "quota_fresh": 15,
-        "quota_trending": 15,
-    },
+    maxed={"dim": 64, "epochs": 4, "quota_two_tower": 70, "quota_fresh": 15, "quota_trending": 15},
     debrief=(
         "More training buys almost nothing: the towers alone stay below 80 % whatever their width, because they learn from a log that "
         "does not hold what is new. Thirty slots for two cheap sources are worth more. An even split is not the answer either: co-watch "

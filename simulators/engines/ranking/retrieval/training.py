@@ -7,13 +7,13 @@ less 1 for the chosen one, and so the gradients by the vectors are two matrix pr
 
 from __future__ import annotations
 
-import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
 
+from simulators.engines.ranking.one_thread import on_one_thread
 from simulators.engines.ranking.retrieval.negatives import Negatives
 from simulators.engines.ranking.retrieval.settings import Log, Settings
 from simulators.engines.ranking.retrieval.towers import ItemTower, UserTower, user_tower
@@ -21,13 +21,18 @@ from simulators.engines.ranking.retrieval.two_tower import TwoTower
 from simulators.engines.ranking.step import Pace, Step
 
 Tensor = torch.Tensor
+REPORTS = 50  # of the loss, at the same rows on every machine
 _WORK = 40_000_000  # products of a slice of the batch: about 10 ms
 
 
 def iter_train(log: Log, settings: Settings) -> Generator[Step, None, TwoTower]:
     """See `iter_two_tower`."""
-    random = torch.Generator().manual_seed(settings.seed)
-    clock, pace, seen = _Clock(), Pace(), _Seen()
+    model, cpu_s = yield from on_one_thread(_train(log, settings))
+    return replace(model, cpu_seconds=cpu_s)
+
+
+def _train(log: Log, settings: Settings) -> Generator[Step, None, TwoTower]:
+    random, pace, seen = torch.Generator().manual_seed(settings.seed), Pace(), _Seen()
     items = yield from ItemTower.steps(log, settings, random)
     users = yield from user_tower(log, settings, random)
     negatives = Negatives(log, settings, random)
@@ -36,37 +41,20 @@ def iter_train(log: Log, settings: Settings) -> Generator[Step, None, TwoTower]:
     for done, rows in enumerate(_batches(n, settings, random), 1):
         if negatives.stale(done, steps):
             for share in negatives.mine(users, items):
-                with clock.stopped():
-                    yield Step(done, steps, f"looking for hard negatives, {share:.0%}")
+                yield Step(done, steps, f"looking for hard negatives, {share:.0%}")
         for told in _descend(users, items, rows, all_items[rows], negatives):
             seen.add(told)
             if pace.due():
-                with clock.stopped():
-                    yield Step(done, steps, "training", seen.take())
+                yield Step(done, steps, "training")
+        if done * REPORTS // steps > (done - 1) * REPORTS // steps:
+            yield Step(done, steps, "training", seen.take())
     vectors, bias = items.all()
-    return TwoTower(users.all(), vectors, bias, log.n_users, users.encoder(), seen.pairs, n * settings.epochs, clock.seconds)
+    return TwoTower(users.all(), vectors, bias, log.n_users, users.encoder(), seen.pairs, n * settings.epochs, 0.0)
 
 
 def _batches(n: int, settings: Settings, random: torch.Generator) -> Iterator[Tensor]:
     for _ in range(settings.epochs):
         yield from torch.randperm(n, generator=random).split(settings.batch)  # type: ignore[no-untyped-call]
-
-
-class _Clock:
-    """CPU time of this thread, without what the caller does between two steps."""
-
-    def __init__(self) -> None:
-        self._started = time.thread_time()
-
-    @property
-    def seconds(self) -> float:
-        return time.thread_time() - self._started
-
-    @contextmanager
-    def stopped(self) -> Iterator[None]:
-        at = time.thread_time()
-        yield
-        self._started += time.thread_time() - at
 
 
 class _Seen:

@@ -235,7 +235,7 @@ def iter_two_tower(
     user_features: ArrayLike | None = None,
     history_dropout: bool = False,
 ) -> Generator[Step, None, TwoTower]:
-    """`fit_two_tower` in steps, each with the mean loss in nats since the last."""
+    """`fit_two_tower` in steps; fifty of them carry the mean `loss` in nats since the last such, and the `pairs` scored so far."""
     settings = Settings(negatives, n_uniform, n_hard, float(logq), dim, batch, epochs, temperature, user_tower, seed, history_dropout)
     _check(settings)
     who, what = ids("users", users, below=n_users, ndim=1), ids("items", items, below=n_items, ndim=1)
