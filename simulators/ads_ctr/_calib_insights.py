@@ -16,22 +16,31 @@ SEEN = 0.05  # a ratio off by less is nothing anybody would act on
 
 
 def insights(study: Study) -> list[Insight]:
-    made = [*_auc(study), *_curse(study), *_segment(study), *_slices(study), *_floor(study), *_sampling(study), *_factor(study)]
+    made = [
+        *_auc(study),
+        *_curse(study),
+        *_segment(study),
+        *_slices(study),
+        *_floor(study),
+        *_sampling(study),
+        *_factor(study),
+        *_reserve(study),
+    ]
     return [*made, *_rows(study), *_pacing(study), *_timid(study)]
 
 
 def _auc(study: Study) -> Iterator[Insight]:
     clicks, mine = study.setting.clicks, study.chosen
     auc, best = (metrics.auc(clicks, p) for p in (mine.test, study.setting.p))
+    off = f"welfare is {-mine.lost:+.1%} and revenue {mine.overcharged:+.1%} off those of the true probabilities"
     if best - auc < 0.003 and mine.lost > 0.005:
         text = (
-            f"AUC reads {auc:.3f} where the true probabilities read {best:.3f}, yet {mine.lost:.1%} of the welfare is lost and revenue is "
-            f"off by {mine.overcharged:+.0%}: AUC compares ranks of probabilities, an auction compares values times probabilities."
+            f"AUC reads {auc:.3f} where the true probabilities read {best:.3f}, yet {off}: AUC compares ranks of probabilities, an auction "
+            "compares values times probabilities."
         )
     else:
         text = (
-            f"AUC {auc:.3f} against {best:.3f} for the true probabilities; the wrong ad wins {mine.wrong_winners:.1%} of the auctions, "
-            f"{mine.lost:.1%} of the welfare is lost and revenue is off by {mine.overcharged:+.1%}."
+            f"AUC {auc:.3f} against {best:.3f} for the true probabilities; the wrong ad wins {mine.wrong_winners:.1%} of auctions, {off}."
         )
     yield Insight(text, "evaluation", "auc_blind")
 
@@ -93,7 +102,7 @@ def _number(value: float | None) -> str:
 
 
 def _floor(study: Study) -> Iterator[Insight]:
-    if study.params.noise == 0 or not study.others:
+    if study.params.noise == 0 or study.params.scale > 1 or not study.others:  # a factor that stops at 1 loses something, too
         return
     best = min((design for design in study.others), key=lambda design: study.others[design].lost)
     found = study.others[best]
@@ -109,10 +118,10 @@ def _floor(study: Study) -> Iterator[Insight]:
 def _sampling(study: Study) -> Iterator[Insight]:
     params, raw = study.params, study.raw
     if params.keep_negatives < 1 and params.calibrator == "none":
+        why = " More revenue is overcharging here;" if raw.overcharged > 0 else ""
         yield Insight(
             f"Trained on {params.keep_negatives:.0%} of the negatives and not corrected, the model predicts {raw.ratio:.1f} times the "
-            f"clicks: revenue {raw.overcharged:+.0%}, welfare {-raw.lost:+.1%}. More revenue is overcharging here; "
-            "p / (p + (1 - p) / keep) undoes it.",
+            f"clicks: revenue {raw.overcharged:+.0%}, welfare {-raw.lost:+.1%}.{why} p / (p + (1 - p) / keep) undoes the sampling.",
             "deep_dive",
             "sampling",
         )
@@ -134,6 +143,18 @@ def _factor(study: Study) -> Iterator[Insight]:
             f"against {study.truth.sold:.0%} on the true probabilities: welfare {-mine.lost:+.0%}, revenue {mine.overcharged:+.0%}."
         )
     yield Insight(text, "deep_dive", "factor")
+
+
+def _reserve(study: Study) -> Iterator[Insight]:
+    mine, reserve = study.chosen, study.params.reserve
+    if reserve and mine.lost < 0:
+        yield Insight(
+            f"The reserve of ${reserve:g} looks at predictions: at {mine.ratio:.2f} times the truth {mine.sold:.1%} of auctions are sold, "
+            f"on the true probabilities {study.truth.sold:.1%}. What wins above a reserve it should not have met adds welfare, at a price "
+            "its advertiser would not have agreed to.",
+            "deep_dive",
+            "reserve",
+        )
 
 
 def _rows(study: Study) -> Iterator[Insight]:

@@ -39,9 +39,7 @@ def auction_metrics(study: Study) -> list[Metric]:
         Metric("winner_error", "Winners' ratio off 1", off, "ratio", "down", limit=0.0, limit_label="ideal", note=note),
         Metric("ratio", "Predicted over true clicks, all ads", mine.ratio, "ratio", limit=1.0, limit_label="ideal"),
         Metric("ecpm", "Revenue", _ecpm(study, mine), "$ per 1,000 auctions", limit=_ecpm(study, truth), limit_label=ORACLE),
-        Metric(
-            "value_per_dollar", "Value an advertiser gets for a dollar", *_value(mine), "up", limit=_value(truth)[0], limit_label=ORACLE
-        ),
+        _value_per_dollar(mine, truth),
         Metric("cal_rows", "Rows of the calibration log", float(_rows(study)), "rows", "down"),
     ]
 
@@ -54,8 +52,12 @@ def _ecpm(study: Study, of: Outcome) -> float:
     return 1000 * of.revenue / len(of.each)
 
 
-def _value(of: Outcome) -> tuple[float | None, str]:
-    return (of.welfare / of.revenue if of.revenue else None), "$ a $"
+def _value_per_dollar(mine: Outcome, truth: Outcome) -> Metric:
+    value, limit = (of.welfare / of.revenue if of.revenue else None for of in (mine, truth))
+    note = "" if value is not None else "nothing was sold"
+    return Metric(
+        "value_per_dollar", "Value an advertiser gets for a dollar", value, "$ a $", "up", limit=limit, limit_label=ORACLE, note=note
+    )
 
 
 def probability_metrics(study: Study) -> list[Metric]:
@@ -74,6 +76,7 @@ def day_metrics(study: Study) -> list[Metric]:
     gone = ~np.isnan(day.depleted_at)
     when = 24 * float(day.depleted_at[gone].mean()) if gone.any() else None
     gain = 100 * (day.welfare / none.welfare - 1) if none.welfare else None
+    unsold = "" if gain is not None else "nothing was sold without pacing"
     paced = study.params.pacing != "none"  # without pacing better probabilities may only spend the money sooner
     limit = 100 * (true.welfare / none.welfare - 1) if true and paced and none.welfare else None
     return [
@@ -81,7 +84,7 @@ def day_metrics(study: Study) -> list[Metric]:
         Metric("overspend", "Spent above budget", 100 * day.overspend, "%", "down", limit=0.0, limit_label="ideal"),
         Metric("exhausted", "Advertisers out of money before midnight", 100 * float(gone.mean()), "%", "down"),
         Metric("gone_at", "Out of money at, mean", when, "h", "up", limit=24.0, note="" if gone.any() else "every budget lasted"),
-        Metric("day_gain", "Welfare of the day against no pacing", gain, "%", "up", limit=limit, limit_label=ORACLE),
+        Metric("day_gain", "Welfare of the day against no pacing", gain, "%", "up", limit=limit, limit_label=ORACLE, note=unsold),
         Metric("spent", "Spent of all budgets", 100 * float(day.revenue / day.budget.sum()), "%", limit=100.0, limit_label="budgets"),
     ]
 
@@ -92,10 +95,14 @@ def day_metrics(study: Study) -> list[Metric]:
 def designs_figure(study: Study) -> Figure:
     """Welfare lost by each calibrator and grouping on a log scale; the uncalibrated model is the dashed line."""
     names = [METHOD_LABELS[method] for method in FITTED]
-    raw, best = study.raw.lost, min(study.others, key=lambda design: study.others[design].lost)
+    raw, best = study.raw.lost, min(study.others, key=lambda design: abs(study.others[design].lost))
     series = [_designs(study.others, by) for by in GROUPINGS]
     series.append(Series("no calibrator", names, [max(raw, LEAST_LOSS)] * len(names), "lines", truth=True))
     title = f"Uncalibrated {raw:.1%} of welfare is lost; {design_name(*best)} leaves {study.others[best].lost:.1%}"
+    if raw < 0:  # only beside a reserve
+        title = (
+            f"Uncalibrated welfare is {-raw:+.1%} off the true one, for more is sold; {design_name(*best)}: {-study.others[best].lost:+.1%}"
+        )
     said = "; ".join(f"{design_name(*design)} {found.lost:.1%}" for design, found in study.others.items())
     return line_figure(
         "designs",
