@@ -109,7 +109,7 @@ class Fusion:
         return np.asarray(expit(logits))
 
     def gates(self, X: Mapping[str, ArrayLike], present: ArrayLike) -> Floats:
-        """(N, M) weights of the modalities, which sum to 1: the gate's, or equal shares of those present; NaN for concat, which has none."""
+        """(N, M) weights of the modalities, summing to 1: the gate's, or equal shares of those present; NaN for concat, which has none."""
         if self.net.kind in ("concat", "concat_mask"):
             return np.full(_checked(X, present, self.names)[1].shape, np.nan)
         return self._each(X, present, lambda vectors, there: self.net.mixture(self.net.projected(vectors, there), there))
@@ -174,7 +174,7 @@ def iter_fusion(
     seed: int = 0,
     hidden: int = 24,
     batch: int = 1_024,
-    lr: float = 5e-3,
+    lr: float = 2e-3,
 ) -> Generator[Step, None, Fusion]:
     """`fit_fusion` in steps, each with the loss of its last batch."""
     one_of("kind", kind, KINDS)
