@@ -58,7 +58,10 @@ def _expected(item: Mapping[str, Any], unit: str) -> str:
         return f"at most {limits['max_length']} values"
     if item["type"] == "string_too_long":
         return f"at most {limits['max_length']:,} characters"
-    return str(item["msg"]).removeprefix("Input should be ") + unit
+    wanted = str(item["msg"]).removeprefix("Input should be ")
+    if item["type"] in ("int_parsing", "float_parsing", "int_from_float"):
+        return wanted.partition(", ")[0]  # "a valid number, unable to ..."
+    return wanted + unit
 
 
 def _plain(limit: float) -> str:
