@@ -145,7 +145,7 @@ def _grudge(study: Study) -> Iterator[Insight]:
     grudge = late(study.mine.grudge)
     if grudge is not None:
         yield Insight(
-            f"{study.params.biased_share:.0%} of the items began with clicks that were never given a chance; in the last "
+            f"{study.params.biased_share:.0%} of the items began with a false history of non-clicks; in the last "
             f"{min(LATE, study.params.rounds)} rounds they have {grudge:.2f} of their fair share of the model's picks.",
             "deep_dive",
             "grudge",
