@@ -14,11 +14,11 @@ from simulators.engines.ranking.worlds.draws import draw
 
 TOPICS, DIMENSIONS = 16, 16
 FOLLOWERS_POWER, FOLLOWERS_MOST = -0.9, 1_000_000
-MEAN_AGE_H, OLDEST_H, FADING_H = 15.0, 72.0, 36.0
+MEAN_AGE_H, OLDEST_H, FADING_H = 18.0, 72.0, 36.0
 IN_NETWORK_LIFT, STEEPNESS, THRESHOLD = 1.25, 14.0, 0.10
 ALIGNED = 0.7  # of the candidates from outside: of the user's favourite topics
 FAVOURITES = 4
-TASTE = (0.38, 0.12)  # mean affinity for a favourite topic, for another
+TASTE = (0.30, 0.10)  # mean affinity for a favourite topic, for another
 POSITIVE = {"like": 0.14, "click": 0.10, "video": 0.08, "repost": 0.045, "reply": 0.035, "bookmark": 0.02, "quote": 0.015, "share": 0.012}
 PROVOKED = {"reply": 3.0, "quote": 4.0, "click": 1.0}  # times rage, on top
 NEGATIVE = {"not_interested": (0.0012, 8.0), "mute": (0.0003, 14.0), "block": (0.0002, 14.0), "report": (0.00004, 30.0)}
@@ -106,14 +106,14 @@ def _heads(affinity: Floats, rage: Floats) -> dict[str, Floats]:
 def _network(seed: int, authors: int, posts: int, rage_share: float) -> _Network:
     rng = draw(seed, "feed/authors")
     rank = 1.0 + rng.permutation(authors)
-    author_topic, quality = rng.integers(TOPICS, size=authors), rng.uniform(0.4, 1.0, authors)
+    author_topic, quality = rng.integers(TOPICS, size=authors), rng.uniform(0.6, 1.0, authors)
     baits = draw(seed, "feed/rage").random((2, authors))
     rage = np.where(baits[0] < rage_share, 0.4 + 0.6 * baits[1], 0.0)
     rng = draw(seed, "feed/posts")
     author = rng.integers(authors, size=posts)
     topic = np.where(rng.random(posts) < ALIGNED, author_topic[author], rng.integers(TOPICS, size=posts))
     age_h = np.minimum(rng.exponential(MEAN_AGE_H, posts), OLDEST_H)
-    post_quality = rng.uniform(0.4, 1.0, posts)
+    post_quality = rng.uniform(0.6, 1.0, posts)
     directions = np.linalg.qr(draw(seed, "feed/topics").standard_normal((DIMENSIONS, TOPICS)))[0].T
     emb = np.sqrt(0.5) * (directions[topic] + draw(seed, "feed/emb").standard_normal((posts, DIMENSIONS)) / np.sqrt(DIMENSIONS))
     rng = draw(seed, "feed/sensitive")

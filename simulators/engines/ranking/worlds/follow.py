@@ -51,7 +51,7 @@ def follow_world(
     interests = np.argsort(draw(seed, "follow/interests").random((users, planted)), axis=1)[:, : len(INTEREST_SHARES)]
     cares = np.zeros((users, planted))
     np.put_along_axis(cares, interests, np.array(INTEREST_SHARES[: interests.shape[1]]), axis=1)
-    follow = _follows(seed, _leaning(cares, community, popularity, mix), follows)
+    follow = _follows(seed, _leaning(cares, community, popularity, 0.0), popularity, mix, follows)
     author = draw(seed, "follow/author").choice(producers, size=posts, p=popularity / popularity.sum())
     appeal: Floats = np.exp(APPEAL_SIGMA * draw(seed, "follow/appeal").standard_normal(posts))
     p = _leaning(cares, community[author], appeal, OFF_INTEREST_LIKES)
@@ -67,13 +67,23 @@ def _leaning(cares: Floats, community: Ints, weight: Floats, off: float) -> Floa
     return np.asarray((1 - off) * by_interest + off * weight / weight.sum())
 
 
-def _follows(seed: int, chance: Floats, follows: int) -> sparse.csr_array[np.float64]:
-    """The producers each user follows, drawn without replacement (Gumbel's trick)."""
+def _follows(seed: int, by_interest: Floats, popularity: Floats, mix: float, follows: int) -> sparse.csr_array[np.float64]:
+    """The producers each user follows, all different (Gumbel's trick): most by interest, the rest by popularity alone."""
+    rng = draw(seed, "follow/follow")
+    users = len(by_interest)
+    stray = rng.binomial(follows, mix, size=(users, 1))
     with np.errstate(divide="ignore"):
-        keys = np.log(chance) + draw(seed, "follow/follow").gumbel(size=chance.shape)
-    chosen = np.argpartition(-keys, follows - 1, axis=1)[:, :follows]
-    rows = np.repeat(np.arange(len(chance)), follows)
-    return sparse.csr_array((np.ones(len(rows)), (rows, chosen.ravel())), shape=chance.shape)
+        wanted = np.log(by_interest) + rng.gumbel(size=by_interest.shape)
+        met = np.log(popularity) + rng.gumbel(size=by_interest.shape)
+    near = np.argsort(-wanted, axis=1)[:, :follows]
+    kept = np.arange(follows) < follows - stray
+    taken = np.zeros(by_interest.shape, np.bool_)
+    np.put_along_axis(taken, near, kept, axis=1)
+    met[taken] = -np.inf
+    far = np.argsort(-met, axis=1)[:, :follows]
+    np.put_along_axis(taken, far, np.arange(follows) < stray, axis=1)
+    user, producer = np.nonzero(taken)
+    return sparse.csr_array((np.ones(len(user)), (user, producer)), shape=by_interest.shape)
 
 
 def _likes(seed: int, p: Floats, likes: int) -> sparse.csr_array[np.float64]:
