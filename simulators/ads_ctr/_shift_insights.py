@@ -104,8 +104,8 @@ def _platt(study: Study) -> Iterator[Insight]:
     after, floor = float(replay.ne[shift + 1]), float(study.floor[shift + 1])
     healed = "and that was all that was wrong" if after < floor + 0.03 else "but no map of one number brings the ranking back"
     yield Insight(
-        f"Daily Platt scaling reads {after:.3f} on the day after (the truth {floor:.3f}), with {ratio:.2f} clicks predicted for each: it "
-        f"shrinks and shifts what the old model says, {healed}.",
+        f"Platt scaling every morning reads {after:.3f} on the day after (the truth {floor:.3f}), with {ratio:.2f} clicks predicted for "
+        f"each: it shrinks and shifts what the old model says, {healed}.",
         "deep_dive",
         "platt",
     )

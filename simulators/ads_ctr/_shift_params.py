@@ -13,13 +13,13 @@ Way = Literal["static", "daily", "window", "yesterday", "weekly", "online", "tri
 WAYS: tuple[Way, ...] = get_args(Way)
 LABELS: dict[str, str] = {
     "static": "never again",
-    "daily": "daily, all history",
-    "window": "daily, window",
-    "yesterday": "daily, yesterday",
+    "daily": "all history",
+    "window": "window",
+    "yesterday": "yesterday alone",
     "weekly": "weekly",
     "online": "online",
     "triggered": "on alarm",
-    "recalibrate": "daily Platt scaling",
+    "recalibrate": "Platt scaling",
 }
 
 
@@ -31,8 +31,8 @@ class ShiftParams(LabParams):
         labels=LABELS,
         max_items=6,
         help=(
-            "When the model is trained again, and on what. All begin with the same model of the first five days. Platt scaling corrects "
-            "the old model's logit by yesterday; the alarm trains on the newest day alone."
+            "When the model is trained again, and on what: every morning on all history, a window or yesterday; weekly; as it goes; on an "
+            "alarm, on the newest day; or never. All begin with one model of five days. Platt scaling corrects its logit by yesterday."
         ),
     )
     window: int = param(

@@ -55,7 +55,8 @@ def _metrics_of(study: Study, way: Way) -> list[Metric]:
     return [
         *made,
         Metric(f"before_ne{at}", "Normalised entropy while nothing changes", before, NE, "down", series=name),
-        Metric(f"before_excess{at}", "Above the truth while nothing changes", quiet, NE, "down", limit=0.0, limit_label="truth", series=name),
+        Metric(f"before_excess{at}", "Above the truth while nothing changes", quiet, NE, "down", limit=0.0, limit_label="truth",
+               series=name),
         Metric(f"ratio_after{at}", "Predicted over actual clicks, from the day after", ratio, RATIO, limit=1.0, limit_label="ideal",
                series=name, note=absent),
         Metric(f"recovery_days{at}", "Days until it is back", recovery, "days", "down", series=name,
