@@ -94,7 +94,7 @@ def _distance(emb: Floats) -> Floats:
 
 
 def scored(heads: Floats, weights: Floats) -> Floats:
-    """Points (S, K) that the blend expects of each candidate."""
+    """Points (S, K) that the blend expects of each candidate: `rerank.weighted_score` of all slates in one product."""
     return np.asarray(heads @ weights)
 
 
