@@ -19,8 +19,8 @@ FIND_THE_NEW = Challenge(
     assertions=(
         Assertion("served", ">=", 77.0, "% of oracle", "target", label="Served clicks"),
         Assertion("model", ">=", 80.0, "% of oracle", "target", label="What the model could serve"),
-        Assertion("coverage", ">=", 40.0, "%", "target", label="Catalogue shown a round"),
         Assertion("new_share", ">=", 0.2, "x fair share", "target", label="New items, on arrival"),
+        Assertion("coverage", ">=", 40.0, "%", "target", label="Catalogue shown a round"),
         Assertion("random_slots", "<=", 10.0, "%", "ceiling", label="Slots filled without the model"),
     ),
     reference={"policy": "new_item", "epsilon": 0.05},
