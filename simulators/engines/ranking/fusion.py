@@ -52,15 +52,15 @@ class Layer(torch.nn.Module):
 
 
 class Net(torch.nn.Module):
-    """Projections (d -> hidden), a mixture of what is present, and a head (-> hidden -> 1); late has a head a modality."""
+    """Projections (d -> hidden), a mixture of what is present, and a head (-> 2 hidden -> 1); late has a head a modality."""
 
     def __init__(self, kind: Kind, widths: Sequence[int], hidden: int, draws: torch.Generator) -> None:
         super().__init__()
         self.kind, count = kind, len(widths)
         self.projections = torch.nn.ModuleList(Layer(width, hidden, draws) for width in widths)
         fused = {"concat": count * hidden, "concat_mask": count * (hidden + 1)}.get(kind, hidden)
-        self.heads = torch.nn.ModuleList(Layer(fused, hidden, draws) for _ in range(count if kind == "late" else 1))
-        self.last = torch.nn.ModuleList(Layer(hidden, 1, draws) for _ in self.heads)
+        self.heads = torch.nn.ModuleList(Layer(fused, 2 * hidden, draws) for _ in range(count if kind == "late" else 1))
+        self.last = torch.nn.ModuleList(Layer(2 * hidden, 1, draws) for _ in self.heads)
         if kind == "gated":
             self.gate = Layer(count * (hidden + 1), count, draws)
             self.missing = torch.nn.Parameter(torch.zeros(count, hidden))
