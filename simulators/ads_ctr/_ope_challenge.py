@@ -26,7 +26,7 @@ A_LOG_WORTH_KEEPING = Challenge(
     reference={"eps": 0.1, "n": 5_000, "estimator": "dr"},
     alternative={"eps": 0.1, "n": 5_000, "estimator": "snips"},
     naive={"eps": 0.0, "n": 5_000, "estimator": "ips"},
-    maxed={"eps": 1.0, "n": 50_000, "estimator": "dr"},
+    maxed={"eps": 1.0, "n": 20_000, "estimator": "dr"},
     debrief=(
         "Ten percent of random impressions give every ad a floor under its propensity, so that no weight exceeds 200; then either "
         "normalising the weights or a model of the reward takes out most of what noise is left. Clipping looks better than both on the "

@@ -92,9 +92,10 @@ def _explore(study: Study) -> Iterator[Insight]:
         return
     none, little, tenth = (study.sweep[eps] for eps in (0.0, 0.02, 0.1))
     yield Insight(
-        f"On {study.sweep_rows:,} rows IPS is off by {none.rmse('ips'):.0%} without exploration, {little.rmse('ips'):.0%} with 2% random, "
-        f"{tenth.rmse('ips'):.0%} with 10%; doubly robust by {none.rmse('dr'):.0%}, {little.rmse('dr'):.0%} and {tenth.rmse('dr'):.0%}. "
-        f"The price is {study.sweep_cost(0.02):.1%} and {study.sweep_cost(0.1):.1%} of the clicks.",
+        f"On {study.sweep_rows:,} rows four of five doubly robust estimates are within {none.usual('dr'):.0%} of the truth without "
+        f"exploration, {little.usual('dr'):.0%} with 2% random, {tenth.usual('dr'):.0%} with 10%, and intervals hold the truth in "
+        f"{none.coverage('dr'):.0%}, {little.coverage('dr'):.0%} and {tenth.coverage('dr'):.0%} of the logs. The price is "
+        f"{study.sweep_cost(0.02):.1%} and {study.sweep_cost(0.1):.1%} of the clicks.",
         "deep_dive",
         "explore",
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from simulators.ads_ctr._ope_data import read_steps, target_of, trouble
-from simulators.ads_ctr._ope_params import ESTIMATORS, LABELS, Estimator, OffPolicyParams
+from simulators.ads_ctr._ope_params import ESTIMATORS, LABELS, SHORT, Estimator, OffPolicyParams
 from simulators.ads_ctr._ope_study import Log, predicted, ridge_by_action
 from simulators.ads_ctr._ope_views import weights_figure
 from simulators.engines.ranking.data.bandit import BanditLog
@@ -119,7 +119,7 @@ def _percent(share: float) -> float | None:
 
 def _estimates_figure(own: Own) -> Figure:
     kept = {name: found for name, found in own.found.items() if np.isfinite(found.lo)}
-    names = [LABELS[name] for name in kept]
+    names = [SHORT[name] for name in kept]
     values, low, high = ([PER * getattr(found, part) for found in kept.values()] for part in ("value", "lo", "hi"))
     series = Series("estimate and 95 % interval", names, values, "markers", 0, low=low, high=high)
     bad = trouble(own.weights)

@@ -19,6 +19,15 @@ LABELS: dict[str, str] = {
     "dr": "doubly robust",
     "dr_clipped": "clipped doubly robust",
 }
+SHORT: dict[str, str] = {
+    "log_mean": "log",
+    "dm": "DM",
+    "ips": "IPS",
+    "clipped": "IPS, cut",
+    "snips": "SNIPS",
+    "dr": "DR",
+    "dr_clipped": "DR, cut",
+}
 MOST_ROWS = 10_000_000  # logged impressions of all repetitions together
 
 

@@ -62,6 +62,10 @@ class Runs:
     def rmse(self, name: Estimator) -> float:
         return float(np.sqrt(np.nanmean(self.errors(name) ** 2)))
 
+    def usual(self, name: Estimator) -> float:
+        """The error that four logs of five stay within: a few logs with an enormous weight do not move it."""
+        return float(np.nanquantile(np.abs(self.errors(name)), 0.8))
+
     def coverage(self, name: Estimator) -> float:
         return float(np.mean([each.lo <= self.true_value <= each.hi for each in self.found[name]]))
 

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from simulators.ads_ctr._ope_params import ESTIMATORS, LABELS, Estimator
+from simulators.ads_ctr._ope_params import ESTIMATORS, LABELS, SHORT, Estimator
 from simulators.ads_ctr._ope_study import SWEEP_SIMS, Runs, Study
 from simulators.engines.ranking.arguments import Floats
 from simulators.engines.ranking.calibration import wilson
@@ -84,18 +84,16 @@ def spread_figure(study: Study) -> Figure:
 
 
 def coverage_figure(study: Study) -> Figure:
-    """How often a 95 % interval holds the truth, beside how wide it is."""
+    """How often a 95 % interval holds the truth."""
     runs, mine = study.runs, study.params.estimator
-    names = [LABELS[name] for name in ESTIMATORS]
-    covered, width = [runs.coverage(name) for name in ESTIMATORS], [runs.width(name) for name in ESTIMATORS]
-    series = [
-        Series("holds the truth", names, covered, colour=0, text=[f"{share:.0%}" for share in covered]),
-        Series("mean width", names, width, colour=4, text=[f"{share:.0%}" for share in width]),
-    ]
+    covered = [runs.coverage(name) for name in ESTIMATORS]
+    low, high = (part.tolist() for part in wilson(covered, [runs.done] * len(covered)))
+    text = [f"{LABELS[name]}: {share:.0%} of the logs" for name, share in zip(ESTIMATORS, covered, strict=True)]
+    series = Series("logs", [SHORT[name] for name in ESTIMATORS], covered, "markers", 0, text=text, low=low, high=high)
     title = f"The 95 % interval of {LABELS[mine]} holds the truth in {runs.coverage(mine):.0%} of the logs"
-    said = "; ".join(f"{name}: {a:.0%}, width {b:.0%} of the truth" for name, a, b in zip(names, covered, width, strict=True))
-    share = Axis("Logs, or share of the truth", percent=True, range=(0.0, max(1.05, min(2.0, max(width) * 1.1))))
-    return with_line(bar_figure("coverage", title, f"{said}.", series, Axis("Estimator"), share), label="95 %", y=0.95)
+    said = "; ".join(f"{LABELS[name]} {runs.coverage(name):.0%}, width {runs.width(name):.0%} of the truth" for name in ESTIMATORS)
+    axes = (Axis("Estimator"), Axis("Intervals that hold the truth", percent=True, range=(-0.05, 1.05)))
+    return with_line(line_figure("coverage", title, f"{said}.", [series], *axes), label="95 % promised", y=0.95)
 
 
 def weights_figure(weight: Floats) -> Figure:
@@ -120,21 +118,23 @@ def log_weights(study: Study) -> Floats:
 
 
 def sweep_figure(study: Study) -> Figure:
-    """RMSE by the uniform share while logging; the cost in clicks stands in the labels."""
+    """The usual error by the uniform share while logging."""
     names = [f"{eps:.0%}" for eps in study.sweep]
     series = [
-        Series(LABELS[name], names, [runs.rmse(name) for runs in study.sweep.values()], colour=colour) for name, colour in SWEPT.items()
+        Series(LABELS[name], names, [runs.usual(name) for runs in study.sweep.values()], colour=colour) for name, colour in SWEPT.items()
     ]
-    costs = [study.sweep_cost(eps) for eps in study.sweep]
     none, tenth = study.sweep[0.0], study.sweep[0.1]
-    gone = f"from {none.rmse('dr'):.0%} to {tenth.rmse('dr'):.0%} for {study.sweep_cost(0.1):.1%} of the clicks"
+    gone = f"from {none.usual('dr'):.0%} to {tenth.usual('dr'):.0%} for {study.sweep_cost(0.1):.1%} of the clicks"
     title = f"10 % random takes the error of doubly robust {gone}"
     said = "; ".join(
-        f"{name} random costs {cost:.1%} of clicks, RMSE of doubly robust {runs.rmse('dr'):.0%}, of SNIPS {runs.rmse('snips'):.0%}"
-        for name, cost, runs in zip(names, costs, study.sweep.values(), strict=True)
+        f"{name} random costs {study.sweep_cost(eps):.1%} of clicks, doubly robust within {runs.usual('dr'):.0%}, "
+        f"SNIPS {runs.usual('snips'):.0%}"
+        for name, (eps, runs) in zip(names, study.sweep.items(), strict=True)
     )
-    axes = (Axis("Uniform share while logging"), Axis("RMSE against the truth", percent=True, type="log"))
-    return line_figure("sweep", title, f"{SWEEP_SIMS} logs of {study.sweep_rows:,} rows each. {said}.", series, *axes)
+    axes = (Axis("Uniform share while logging", "%"), Axis("Error four of five logs stay within", percent=True, type="log"))
+    figure = line_figure("sweep", title, f"{SWEEP_SIMS} logs of {study.sweep_rows:,} rows each. {said}.", series, *axes)
+    figure.plot["layout"]["xaxis"]["type"] = "category"  # Plotly takes texts such as 2% for numbers
+    return figure
 
 
 def _share(value: float) -> str:
@@ -182,9 +182,9 @@ def sweep_table(study: Study) -> Table:
         "Uniform share while logging (%)",
         "Clicks given up (%)",
         "Effective sample (% of rows)",
-        "RMSE, IPS (%)",
-        "RMSE, SNIPS (%)",
-        "RMSE, doubly robust (%)",
+        "IPS, four of five within (%)",
+        "SNIPS, four of five within (%)",
+        "Doubly robust, four of five within (%)",
         "Doubly robust holds the truth (% of logs)",
     )
     rows = tuple(
@@ -192,9 +192,9 @@ def sweep_table(study: Study) -> Table:
             100 * eps,
             100 * study.sweep_cost(eps),
             100 * runs.mean(lambda d: d.ess_fraction),
-            100 * runs.rmse("ips"),
-            100 * runs.rmse("snips"),
-            100 * runs.rmse("dr"),
+            100 * runs.usual("ips"),
+            100 * runs.usual("snips"),
+            100 * runs.usual("dr"),
             100 * runs.coverage("dr"),
         )
         for eps, runs in study.sweep.items()

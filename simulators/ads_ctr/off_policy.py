@@ -55,7 +55,7 @@ class OffPolicyLab(Lab):
         Preset(
             "two_percent",
             "Two percent random",
-            "Two impressions of a hundred are random: most of the error goes, for a fraction of a percent of the clicks.",
+            "Two impressions of a hundred are random: intervals begin to hold the truth, for a fraction of a percent of the clicks.",
             {"estimator": "snips"},
         ),
         Preset(

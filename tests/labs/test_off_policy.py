@@ -85,11 +85,15 @@ def test_ten_percent_random_makes_the_log_usable_for_a_small_price(seed: int) ->
 def test_the_sweep_shows_what_exploration_buys(seed: int) -> None:
     (table,) = (item for item in result(seed, {}).tables if item.key == "sweep")
     rows = {row[0]: dict(zip(table.columns, row, strict=True)) for row in table.rows}
-    cost, ess, dr = (next(c for c in table.columns if c.startswith(name)) for name in ("Clicks", "Effective", "RMSE, doubly"))
+    cost, ess, dr = (next(c for c in table.columns if c.startswith(name)) for name in ("Clicks", "Effective", "Doubly robust, four"))
     assert list(rows) == [0, 2, 10, 30, 100]
     assert [row[cost] for row in rows.values()] == sorted(row[cost] for row in rows.values())
     assert rows[2][cost] < 1 < 8 < rows[100][cost] and rows[100][cost] == pytest.approx(10 * rows[10][cost])
-    assert rows[100][ess] > 5 * rows[2][ess] and rows[100][dr] < 9 and rows[10][dr] < 0.8 * rows[0][dr]
+    ips = next(c for c in table.columns if c.startswith("IPS"))
+    assert rows[100][ess] > 5 * rows[2][ess] and rows[100][dr] < 10
+    assert rows[10][dr] < 0.8 * rows[0][dr] and rows[10][ips] < 0.7 * min(rows[0][ips], rows[2][ips])
+    holds = table.columns[-1]
+    assert rows[2][holds] >= rows[0][holds] + 10 and rows[10][holds] >= 80
     assert f"{rows[10][cost]:.1f}% of the clicks" in effects(seed)["explore"]
 
 
