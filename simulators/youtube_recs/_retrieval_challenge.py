@@ -19,6 +19,7 @@ HUNDRED_SLOTS = Challenge(
         "fresh_share": 0.12,
         "trend_share": 0.10,
         "rows": 200_000,
+        "viewers": 1_500,
         "k": 100,
         "user_tower": "id",
         "index": "exact",

@@ -15,6 +15,7 @@ SOURCE_LABELS: dict[str, str] = {
     "fresh": "fresh and subscribed",
     "trending": "trending",
 }
+MOST_STEPS = 12_800  # about ten seconds of them
 MOST_PAIRS = 6e9  # user-item products of a training at 16 dimensions: about a minute
 
 
@@ -73,7 +74,7 @@ class RetrievalParams(LabParams):
         group="towers",
         labels={"id": "viewer id", "history": "watch history", "none": "nothing"},
         help=(
-            "What a viewer's vector is made from: one of their own, the items they watched (the lists then go to 1,000 newcomers whom the "
+            "What a viewer's vector is made from: one of their own, the items they watched (the lists then go to newcomers whom the "
             "model never saw), or nothing at all."
         ),
     )
@@ -127,7 +128,10 @@ class RetrievalParams(LabParams):
         0.10, title="Choices that trend", ge=0, le=0.3, step=0.01, group="world", help="Share of next choices among 20 trending items."
     )
     rows: int = param(
-        200_000, title="Log", unit="rows", ge=20_000, le=1_000_000, scale="log", group="world", help="Choices the models learn from."
+        200_000, title="Log", unit="rows", ge=20_000, le=500_000, scale="log", group="world", help="Choices the models learn from."
+    )
+    viewers: int = param(
+        1_500, title="Viewers", unit="viewers", ge=200, le=3_000, scale="log", group="world", help="Who made the log and gets the lists."
     )
     split: Literal["time", "random", "leave_last"] = param(
         "time",
@@ -170,6 +174,12 @@ class RetrievalParams(LabParams):
             raise ValueError("Uniform negatives: 0 items were given; expected 1 or more, or there is nothing to compare a choice with.")
         columns = {"in_batch": self.batch, "hard": self.batch + self.n_hard, "uniform": self.n_uniform}
         pairs = self.rows * self.epochs * columns.get(self.negatives, self.batch + self.n_uniform)
+        steps = self.rows * self.epochs // self.batch
+        if steps > MOST_STEPS:
+            raise ValueError(
+                f"{steps:,} steps of {self.batch} rows were asked for; expected at most {MOST_STEPS:,}: "
+                "a larger batch, fewer passes or rows."
+            )
         most = 32 * MOST_PAIRS / (self.dim + 16)
         if pairs > most:
             raise ValueError(

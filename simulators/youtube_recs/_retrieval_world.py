@@ -45,18 +45,24 @@ def told(step: Step) -> Progress:
 
 def world_key(ctx: Context, params: RetrievalParams) -> str:
     users = "newcomers" if params.user_tower == "history" else "viewers"
-    return f"retrieval/{users}/{params.zipf}/{params.fresh_share}/{params.trend_share}/{params.rows}/{ctx.seed}"
+    sizes = f"{params.rows}/{params.viewers}"
+    return f"retrieval/{users}/{sizes}/{params.zipf}/{params.fresh_share}/{params.trend_share}/{ctx.seed}"
 
 
 def world_steps(ctx: Context, params: RetrievalParams) -> Working[RetrievalWorld]:
     def build() -> Working[RetrievalWorld]:
-        make = iter_newcomer_world if params.user_tower == "history" else iter_retrieval_world
-        steps: Generator[Step, None, RetrievalWorld] = make(
-            ctx.seed, zipf=params.zipf, fresh_share=params.fresh_share, trend_share=params.trend_share, rows=params.rows
-        )
-        return (yield from relay(steps, told))
+        return (yield from relay(_drawn(params, ctx.seed), told))
 
     return (yield from ctx.asset_steps(f"{world_key(ctx, params)}/world", build, disk=False))
+
+
+def _drawn(p: RetrievalParams, seed: int) -> Generator[Step, None, RetrievalWorld]:
+    """Of newcomers there are two for three viewers, and four times as many train the model."""
+    known = {"zipf": p.zipf, "fresh_share": p.fresh_share, "trend_share": p.trend_share}
+    if p.user_tower == "history":
+        newcomers = p.viewers * 2 // 3
+        return iter_newcomer_world(seed, n_users=5 * newcomers, n_newcomers=newcomers, rows=p.rows, **known)
+    return iter_retrieval_world(seed, n_users=p.viewers, rows=p.rows, **known)
 
 
 # --- the towers -------------------------------------------------------------------------------------------------------

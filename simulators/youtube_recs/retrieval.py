@@ -30,7 +30,7 @@ class RetrievalLab(Lab):
     then the most viewed of the day. Trending takes what was viewed in the last hour more than the log expects. Each source fills its
     quota with its best items not yet taken.
 
-    **Newcomers.** With a watch history as user tower the lists go to 1,000 people the model never saw: their vector is made from up to
+    **Newcomers.** With a watch history as user tower the lists go to people the model never saw: their vector is made from up to
     20 watched items and, if you like, one of twelve demographic groups.
 
     With your own ratings the truth is what was held out: hit rate and recall of the lists against popular items and co-watch.
@@ -89,6 +89,7 @@ class RetrievalLab(Lab):
         fit_two_tower([0, 1], [0, 1], 2, 2, epochs=1)  # loads torch and compiles the tables' update
 
     def run(self, params: RetrievalParams, ctx: Context) -> Steps:
+        self.warm_up()
         if ctx.data is not None:
             return (yield from run_own(params, ctx))
         study = yield from study_steps(ctx, params)
@@ -109,8 +110,8 @@ def _notes(study: Study) -> list[str]:
     notes = [f"Lists are made for {len(study.mine.ids):,} viewers and judged by known probabilities, not by a sample of choices."]
     if study.params.user_tower == "history":
         notes.append("Newcomers subscribe to nothing, so the fresh source goes by views alone.")
-        if study.params.viewer != study.viewer:
-            notes.append(f"There are {len(study.mine.ids):,} newcomers; viewer {study.params.viewer:,} stands for number {study.viewer:,}.")
+    if study.params.viewer != study.viewer:
+        notes.append(f"There are {len(study.mine.ids):,} viewers; {study.params.viewer:,} stands for number {study.viewer:,}.")
     if not study.params.quotas["two_tower"]:
         notes.append("The towers have no slots; they are trained for comparison.")
     return notes

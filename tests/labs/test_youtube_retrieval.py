@@ -25,7 +25,7 @@ from simulators.youtube_recs._retrieval_study import Study, lost_steps, study_st
 from simulators.youtube_recs.retrieval import RetrievalLab
 
 SEEDS = (1, 2, 3)
-LOG = {"rows": 50_000}  # a quarter of the default: the effects are as clear
+LOG = {"rows": 50_000, "viewers": 500}  # a quarter of the default: the effects are as clear
 SHARED = {"quota_two_tower": 70, "quota_fresh": 15, "quota_trending": 15}
 
 EVEN = dict.fromkeys(("quota_two_tower", "quota_co_watch", "quota_fresh", "quota_trending"), 25)
@@ -151,7 +151,7 @@ def test_metrics_agree_with_the_engines_own_and_with_counting(seed: int) -> None
 
 def test_lists_hold_no_item_twice_and_sources_their_quotas() -> None:
     found = study(1)
-    assert found.merged.ids.shape == (1_500, 100) and found.merged.ids.min() >= 0
+    assert found.merged.ids.shape == (500, 100) and found.merged.ids.min() >= 0
     assert all(len(np.unique(row)) == 100 for row in found.merged.ids)
     for name, slots in (("two_tower", 70), ("fresh", 15), ("trending", 15)):
         assert (found.slots_of(name).sum(axis=1) == slots).all()
@@ -193,7 +193,8 @@ def test_the_curve_is_streamed_while_it_grows() -> None:
         ({"quota_two_tower": 0}, "quotas sum to 0"),
         ({"quota_two_tower": 1, "k": 20}, "none of 20"),
         ({"negatives": "uniform", "n_uniform": 0}, "Uniform negatives: 0"),
-        ({"batch": 4096, "dim": 128, "epochs": 8, "rows": 1_000_000}, "scored pairs"),
+        ({"batch": 4096, "dim": 128, "epochs": 8, "rows": 500_000}, "scored pairs"),
+        ({"batch": 64, "epochs": 8}, "25,000 steps of 64 rows"),
     ],
 )
 def test_what_does_not_go_together_is_refused(wrong: dict[str, Any], said: str) -> None:

@@ -18,11 +18,12 @@ from simulators.engines.ranking.retrieval.negatives import Negatives
 from simulators.engines.ranking.retrieval.settings import Log, Settings
 from simulators.engines.ranking.retrieval.towers import ItemTower, UserTower, user_tower
 from simulators.engines.ranking.retrieval.two_tower import TwoTower
-from simulators.engines.ranking.step import Pace, Step
+from simulators.engines.ranking.step import Step
 
 Tensor = torch.Tensor
 REPORTS = 50  # of the loss, at the same rows on every machine
-_WORK = 40_000_000  # products of a slice of the batch: about 10 ms
+_WORK = 40_000_000  # products between two yields: about 10 ms
+_A_STEP = 2_000_000  # what a step of the optimiser costs besides, in products
 
 
 def iter_train(log: Log, settings: Settings) -> Generator[Step, None, TwoTower]:
@@ -32,7 +33,7 @@ def iter_train(log: Log, settings: Settings) -> Generator[Step, None, TwoTower]:
 
 
 def _train(log: Log, settings: Settings) -> Generator[Step, None, TwoTower]:
-    random, pace, seen = torch.Generator().manual_seed(settings.seed), Pace(), _Seen()
+    random, seen = torch.Generator().manual_seed(settings.seed), _Seen(settings.dim)
     items = yield from ItemTower.steps(log, settings, random)
     users = yield from user_tower(log, settings, random)
     negatives = Negatives(log, settings, random)
@@ -44,7 +45,7 @@ def _train(log: Log, settings: Settings) -> Generator[Step, None, TwoTower]:
                 yield Step(done, steps, f"looking for hard negatives, {share:.0%}")
         for told in _descend(users, items, rows, all_items[rows], negatives):
             seen.add(told)
-            if pace.due():
+            if seen.due():
                 yield Step(done, steps, "training")
         if done * REPORTS // steps > (done - 1) * REPORTS // steps:
             yield Step(done, steps, "training", seen.take())
@@ -58,13 +59,24 @@ def _batches(n: int, settings: Settings, random: torch.Generator) -> Iterator[Te
 
 
 class _Seen:
-    """The mean loss since the last report, and all pairs scored."""
+    """The mean loss since the last report, all pairs scored, and the work since somebody could last stop it.
 
-    def __init__(self) -> None:
-        self.loss, self.rows, self.pairs = 0.0, 0, 0
+    Work is counted, not timed, so that a run has the same steps wherever it runs.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self.loss, self.rows, self.pairs, self.work = 0.0, 0, 0, 0
+        self._dim = dim
 
     def add(self, told: _Told) -> None:
         self.loss, self.rows, self.pairs = self.loss + told.loss, self.rows + told.rows, self.pairs + told.pairs
+        self.work += told.pairs * (self._dim + 8) + _A_STEP
+
+    def due(self) -> bool:
+        if self.work < _WORK:
+            return False
+        self.work = 0
+        return True
 
     def take(self) -> dict[str, float]:
         mean, self.loss, self.rows = self.loss / self.rows, 0.0, 0
