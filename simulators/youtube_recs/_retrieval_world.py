@@ -58,7 +58,7 @@ def world_steps(ctx: Context, params: RetrievalParams) -> Working[RetrievalWorld
 
 def _drawn(p: RetrievalParams, seed: int) -> Generator[Step, None, RetrievalWorld]:
     """Of newcomers there are two for three viewers, and four times as many train the model."""
-    known = {"zipf": p.zipf, "fresh_share": p.fresh_share, "trend_share": p.trend_share}
+    known: dict[str, Any] = {"zipf": p.zipf, "fresh_share": p.fresh_share, "trend_share": p.trend_share}
     if p.user_tower == "history":
         newcomers = p.viewers * 2 // 3
         return iter_newcomer_world(seed, n_users=5 * newcomers, n_newcomers=newcomers, rows=p.rows, **known)
