@@ -12,21 +12,20 @@ A_LOG_WORTH_KEEPING = Challenge(
         "little of the reward (correlation 0.3); the new one (strength 3) wants other ads.\n\n"
         "* The estimate of the new policy's clicks is off by at most **15 %** (RMSE).\n"
         "* Its 95 % interval holds the truth in at least **85 %** of logs.\n\n"
-        "The log may hold **5,000 impressions**, and logging may cost at most **3.5 %** of the clicks. You choose the uniform share, the "
-        "rows, the estimator and the clip."
+        "The log holds 5,000 impressions, and random ones may cost at most **4 %** of the clicks. You choose the uniform share, the "
+        "estimator and the clip."
     ),
-    world={"logging_strength": 2.0, "target_strength": 3.0, "overlap": 0.3, "nonlinearity": 1.0, "sims": 100},
-    design=("eps", "n", "estimator", "clip"),
+    world={"n": 5_000, "logging_strength": 2.0, "target_strength": 3.0, "overlap": 0.3, "nonlinearity": 1.0, "sims": 100},
+    design=("eps", "estimator", "clip"),
     assertions=(
         Assertion("rmse", "<=", 15.0, "% of the truth", "target", label="Error of the estimate"),
         Assertion("coverage", ">=", 85.0, "%", "target", label="Intervals that hold the truth"),
-        Assertion("rows", "<=", 5_000.0, "rows", "ceiling", label="Logged impressions"),
-        Assertion("clicks_lost", "<=", 3.5, "%", "ceiling", label="Clicks given up"),
+        Assertion("clicks_lost", "<=", 4.0, "%", "ceiling", label="Clicks given up"),
     ),
-    reference={"eps": 0.1, "n": 5_000, "estimator": "dr"},
-    alternative={"eps": 0.1, "n": 5_000, "estimator": "snips"},
-    naive={"eps": 0.0, "n": 5_000, "estimator": "ips"},
-    maxed={"eps": 1.0, "n": 20_000, "estimator": "dr"},
+    reference={"eps": 0.1, "estimator": "dr"},
+    alternative={"eps": 0.1, "estimator": "snips"},
+    naive={"eps": 0.0, "estimator": "ips"},
+    maxed={"eps": 1.0, "estimator": "dr"},
     debrief=(
         "Ten percent of random impressions give every ad a floor under its propensity, so that no weight exceeds 200; then either "
         "normalising the weights or a model of the reward takes out most of what noise is left. Clipping looks better than both on the "
