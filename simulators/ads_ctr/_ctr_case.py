@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -45,15 +46,23 @@ class Case:
         """What predictions are compared with: the known probability, or what happened."""
         return self.test.y if self.test.p is None else self.test.p
 
-    @property
+    @cached_property
     def base(self) -> float:
         """What the constant predicts."""
         return float(np.nanmean(self.train.y))
 
-    @property
+    @cached_property
     def gap(self) -> float | None:
-        """Excess log loss of the constant, nats; None where the truth is not known."""
+        """Excess log loss of the constant, nats; None where the truth is not known, as below."""
         return None if self.test.p is None else metrics.excess_log_loss(self.test.p, np.full(len(self.test), self.base))
+
+    @cached_property
+    def oracle_auc(self) -> float | None:
+        return None if self.test.p is None else metrics.expected_auc(self.test.p, self.test.p)
+
+    @cached_property
+    def oracle_loss(self) -> float | None:
+        return None if self.test.p is None else metrics.log_loss(self.test.p, self.test.p)
 
 
 def case_steps(params: CtrParams, ctx: Context) -> Working[Case]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from simulators.ads_ctr._ctr_params import KINDS, Design, short
 from simulators.ads_ctr._ctr_study import Study
-from simulators.ads_ctr._ctr_views import oracle_auc, score
+from simulators.ads_ctr._ctr_views import score
 from simulators.engines.ranking.arguments import Floats
 from simulators.lab import Insight
 
@@ -38,7 +38,7 @@ def losses(study: Study, design: Design) -> Floats:
 
 def _ceiling(study: Study) -> Iterator[Insight]:
     ranked = sorted(study.judged, key=lambda design: score(study, study.judged[design]))
-    best, oracle = study.judged[ranked[-1]], oracle_auc(study)
+    best, oracle = study.judged[ranked[-1]], study.case.oracle_auc
     if oracle is None or best.quality.closed is None:
         yield Insight(
             f"{short(ranked[-1])} lowers the log loss of the constant by {score(study, best):.1f} % at an AUC of {best.quality.auc:.3f}; "
@@ -154,12 +154,13 @@ def _passes(study: Study) -> Iterator[Insight]:
     curve = study.curves.get(params.model)
     if mine is None or mine.quality.excess is None or params.epochs == 1 or not curve or not study.excess_known:
         return
-    trained = float(np.mean([value for _, value in curve[-5:]]))
-    if mine.quality.excess > 1.15 * trained:
+    first = [value for rows, value in curve if rows <= mine.rows_seen / params.epochs]
+    once = float(np.mean(first[-3:])) if first else float("inf")
+    if mine.quality.excess > 1.15 * once:
         yield Insight(
-            f"In its pass number {params.epochs} {short(params.model)} is {trained:.0f} thousandths of a nat from the truth on rows it "
-            f"has seen "
-            f"before, and {mine.quality.excess:.0f} on new ones: ids are learned by heart after the first pass.",
+            f"At the end of its first pass {short(params.model)} was {once:.0f} thousandths of a nat from the truth on rows it had not "
+            f"seen; after "
+            f"{params.epochs} passes it is {mine.quality.excess:.0f} away: from the second pass on it learns ids by heart.",
             "deep_dive",
             "one_pass",
         )
@@ -192,7 +193,7 @@ def _hashing(study: Study) -> Iterator[Insight]:
 
 
 def _leak(study: Study) -> Iterator[Insight]:
-    oracle = oracle_auc(study)
+    oracle = study.case.oracle_auc
     for design, item in study.judged.items():
         if oracle is not None and item.quality.auc > oracle:
             yield Insight(

@@ -8,7 +8,6 @@ import numpy as np
 
 from simulators.ads_ctr._ctr_params import Design, short
 from simulators.ads_ctr._ctr_study import AGES, Judged, Study
-from simulators.engines.ranking import metrics as measures
 from simulators.engines.ranking.calibration import reliability
 from simulators.figures import Axis, Series, bar_figure, line_figure, with_line
 from simulators.lab import Figure, Metric, Table
@@ -39,12 +38,15 @@ def metrics(study: Study) -> list[Metric]:
 def _of_production(study: Study, mine: Judged) -> list[Metric]:
     found, own = mine.quality, study.case.own
     note = UNKNOWN if own else "the world leaves nothing to learn"
+    truth = "" if own else "truth"
     slices = "with your own file ads are not told apart" if own else "too few test rows of such ads"
     return [
         _share("closed", "Gap to the truth closed", found.closed, note),
-        Metric("auc", "AUC", found.auc, "probability", "up", limit=oracle_auc(study), limit_label="truth" if not own else ""),
+        Metric("auc", "AUC", found.auc, "probability", "up", limit=study.case.oracle_auc, limit_label=truth),
         Metric("excess", "Excess log loss", found.excess, "10⁻³ nats", "down", limit=None if own else 0.0, limit_label="truth", note=note),
-        Metric("log_loss", "Log loss", found.log_loss, "nats", "down", limit=oracle_loss(study), limit_label="truth" if not own else ""),
+        Metric(
+            "log_loss", "Log loss", found.log_loss, "nats", "down", limit=study.case.oracle_loss, limit_label="truth" if not own else ""
+        ),
         Metric("entropy", "Normalised entropy", found.entropy, "of the constant's", "down"),
         Metric("ratio", "Predicted over true clicks", found.ratio, "ratio", limit=1.0, limit_label="ideal"),
         Metric("miscalibrated", "Predicted clicks off, either way", 100 * abs(found.ratio - 1), "%", "down"),
@@ -87,16 +89,6 @@ def _of_design(study: Study, design: Design, item: Judged) -> list[Metric]:
             series=name,
         ),
     ]
-
-
-def oracle_auc(study: Study) -> float | None:
-    p = study.case.test.p
-    return None if p is None else measures.expected_auc(p, p)
-
-
-def oracle_loss(study: Study) -> float | None:
-    p = study.case.test.p
-    return None if p is None else measures.log_loss(p, p)
 
 
 def table_bytes(item: Judged, study: Study) -> int:
@@ -283,7 +275,7 @@ def _models(study: Study) -> Table:
         closed = None if q.closed is None else 100 * q.closed
         rows.append((short(design), closed, q.auc, q.log_loss, q.ratio, q.ece, item.table_params, item.macs_per_row, item.rows_seen))
     if not study.case.own:
-        rows.append(("truth", 100.0, oracle_auc(study), oracle_loss(study), 1.0, None, None, None, None))
+        rows.append(("truth", 100.0, study.case.oracle_auc, study.case.oracle_loss, 1.0, None, None, None, None))
     return Table("models", "Every model on the same rows", columns, tuple(rows))
 
 

@@ -9,7 +9,7 @@ from simulators.ads_ctr._ctr_data import SPEC
 from simulators.ads_ctr._ctr_insights import insights
 from simulators.ads_ctr._ctr_params import CtrParams
 from simulators.ads_ctr._ctr_study import Study, study_steps
-from simulators.lab import Context, Frame, Lab, Preset, Result, Steps
+from simulators.lab import Context, Frame, Lab, Preset, Progress, Result, Steps
 
 
 class CtrModels(Lab):
@@ -63,7 +63,7 @@ class CtrModels(Lab):
         Preset(
             "one_pass_too_many",
             "One pass too many",
-            "Wide vectors and four passes: the training curve falls and falls, and the later rows get worse.",
+            "Wide vectors and four passes: after the first the curve turns, and the later rows end worse than the constant.",
             {"models": ("lr",), "dim": 32, "epochs": 4, "rows": 50_000},
         ),
         Preset(
@@ -93,11 +93,14 @@ class CtrModels(Lab):
         warm_up()
 
     def run(self, params: CtrParams, ctx: Context) -> Steps:
+        self.warm_up()
         case = yield from case_steps(params, ctx)
         study = yield from study_steps(params, case, ctx, lambda so_far: Frame(views.metrics(so_far), views.streamed(so_far)))
+        figures = views.figures(study)
+        yield Progress(1, 1, "putting it into words")
         return Result(
             metrics=views.metrics(study),
-            figures=views.figures(study),
+            figures=figures,
             tables=views.tables(study),
             insights=insights(study),
             notes=[*study.notes, *_left_out(study)],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
@@ -266,8 +267,11 @@ class Seen:
         return found if self.truth is None else found | {"excess_log_loss": excess_log_loss(self.truth[at], p)}
 
 
+@cache
 def warm_up() -> None:
-    """Compiles the table's update and probes bfloat16."""
-    tiny = CtrData(np.zeros((2, 1), np.int64), (1,), np.zeros((2, 1), np.float32), None, np.array([0.0, 1.0]))
-    fit_ctr(tiny, "dcnv2", batch=2)
+    """Compiles the table's update, probes bfloat16 and loads what the first training of a net and of trees loads; once a process."""
+    tiny = CtrData(np.zeros((64, 1), np.int64), (1,), np.zeros((64, 1), np.float32), None, np.arange(64) % 2.0)
+    kinds: tuple[Kind, ...] = ("dcnv2", "lightgbm")
+    for kind in kinds:
+        fit_ctr(tiny, kind).predict(tiny)
     use_bf16("auto", np.inf)

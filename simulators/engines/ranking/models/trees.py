@@ -17,6 +17,7 @@ from simulators.engines.ranking.worlds.draws import draw
 
 ENCODED_ABOVE = 50  # ids a field from which they are replaced by their rate
 FOLDS, PRIOR_ROWS, TREES, LEAVES = 5, 20.0, 100, 31
+BINNED_ROWS = 50_000  # looked at for the edges of the bins
 SCORED_ROWS = 4096
 
 
@@ -72,6 +73,7 @@ def iter_trees(
 
 def _boosted(features: Floats, label: Floats, categories: int, trees: int, seed: int) -> Generator[Step, None, Any]:
     settings = {"objective": "binary", "num_leaves": LEAVES, "num_threads": 1, "seed": seed, "deterministic": True, "verbosity": -1}
+    settings |= {"bin_construct_sample_cnt": BINNED_ROWS}
     rows = lightgbm.Dataset(features, label, categorical_feature=list(range(categories)), params=settings)
     booster = lightgbm.Booster(settings, rows)
     for tree in range(trees):
