@@ -270,7 +270,7 @@ class Seen:
 @cache
 def warm_up() -> None:
     """Compiles the table's update, probes bfloat16 and loads what the first training of a net and of trees loads; once a process."""
-    tiny = CtrData(np.zeros((64, 1), np.int64), (1,), np.zeros((64, 1), np.float32), None, np.arange(64) % 2.0)
+    tiny = CtrData(np.zeros((64, 1), np.int64), (1,), np.zeros((64, 1), np.float32), None, np.tile([0.0, 1.0], 32))
     kinds: tuple[Kind, ...] = ("dcnv2", "lightgbm")
     for kind in kinds:
         fit_ctr(tiny, kind).predict(tiny)
