@@ -100,10 +100,10 @@ def excess_figure(study: Study) -> Figure:
     ]
     best = min(here, key=lambda kind: here[kind].quality[1])
     said = "; ".join(f"{LABELS[kind]}: A {side.quality[0]:.0f}, B {side.quality[1]:.0f}" for kind, side in here.items())
-    title = f"The rare task: {LABELS[best]} loses least, {here[best].quality[1]:.0f}"
+    title = f"The rare task: {LABELS[best]} loses {here[best].quality[1]:.0f}"
     if len(here) > 1:
         worst = max(here, key=lambda kind: here[kind].quality[1])
-        title += f"; {LABELS[worst]} most, {here[worst].quality[1]:.0f}"
+        title = f"{title}, the least; {LABELS[worst]} {here[worst].quality[1]:.0f}, the most"
     axis = Axis("Log loss above the truth's", EXCESS)
     return bar_figure("excess", title, f"Excess log loss over the truth, which is 0. {said}.", series, Axis("Task"), axis)
 
@@ -145,7 +145,7 @@ def auc_figure(study: Study) -> Figure:
         for task, (name, colour) in enumerate(zip(TASK_NAMES, TASK_COLOURS, strict=True))
     ]
     series += [
-        Series(f"truth, {name.lower()}", names, [float(best)] * len(names), "lines+markers", truth=True)
+        Series(f"truth, {name}", names, [float(best)] * len(names), "lines+markers", truth=True)
         for name, best in zip(TASK_NAMES, study.oracle_auc, strict=True)
     ]
     said = "; ".join(f"{LABELS[kind]}: A {side.auc[0]:.3f}, B {side.auc[1]:.3f}" for kind, side in here.items())
