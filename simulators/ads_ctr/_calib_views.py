@@ -140,15 +140,16 @@ def reliability_figure(study: Study) -> Figure:
     )
 
 
-def _reliability(study: Study, of: Outcome, segment: int, name: str = "", colour: int | None = None) -> Series:
+def _reliability(study: Study, of: Outcome, segment: int, name: str = "", colour: int = 0) -> Series:
     rows = study.setting.segment == segment
     table = reliability(study.setting.clicks[rows], of.test[rows], BINS)
     kept = (table.rate > 0) & (table.p_mean > 0)  # a logarithmic axis has no zero
     columns = [part[kept].tolist() for part in (table.p_mean, table.rate, table.lo, table.hi, table.n)]
     p, rate, lo, hi, n = columns
     text = [f"{a:.2%} predicted, {b:.2%} clicked, {c:,} impressions" for a, b, c in zip(p, rate, n, strict=True)]
-    ink = (0, 1)[segment] if colour is None else colour
-    return Series(name or SEGMENTS[segment], p, rate, "lines+markers" if not name else "lines", ink, text=text, low=lo, high=hi)
+    if name:  # in the background, without intervals
+        return Series(name, p, rate, "lines", colour, text=text)
+    return Series(SEGMENTS[segment], p, rate, "lines+markers", (0, 1)[segment], text=text, low=lo, high=hi)
 
 
 def curve_figure(study: Study) -> Figure:

@@ -60,12 +60,9 @@ def metrics(study: Study) -> list[Metric]:
 def spread_figure(study: Study) -> Figure:
     """Error of each estimator over the logs: median, and the middle 90 %."""
     runs, mine = study.runs, study.params.estimator
-    names = [LABELS[name] for name in ESTIMATORS]
+    names = [SHORT[name] for name in ESTIMATORS]
     low, median, high = (np.array([np.nanquantile(runs.errors(name), q) for name in ESTIMATORS]) for q in (0.05, 0.5, 0.95))
-    text = [
-        f"{label}: bias {runs.bias(name):+.0%}, spread {runs.sd(name):.0%}, RMSE {runs.rmse(name):.0%}"
-        for name, label in zip(ESTIMATORS, names, strict=True)
-    ]
+    text = [f"{LABELS[name]}: bias {runs.bias(name):+.0%}, spread {runs.sd(name):.0%}, RMSE {runs.rmse(name):.0%}" for name in ESTIMATORS]
     series = Series(
         "median and middle 90 % of the logs", names, median.tolist(), "markers", 0, text=text, low=low.tolist(), high=high.tolist()
     )
