@@ -150,7 +150,8 @@ def _price(study: Study) -> Iterator[Insight]:
     mine, quiet = study.before(short), study.before(other)  # type: ignore[arg-type]
     if mine is not None and quiet is not None and mine - quiet >= 0.002:
         yield Insight(
-            f"Before the shift {LABELS[short]} pays: {mine:.3f} where {LABELS[other]} has {quiet:.3f}, for few rows are noisy rows.",
+            f"Freshness has a price: while nothing changed, {LABELS[short]} read {mine:.3f} and {LABELS[other]} {quiet:.3f}, for few rows "
+            "are noisy rows.",
             "deep_dive",
             "price_of_freshness",
         )

@@ -106,8 +106,8 @@ class ShiftParams(LabParams):
     )
     return_day: int = param(
         0,
-        title="Back to normal",
-        unit="day, 0 = never",
+        title="Back to normal, 0 = never",
+        unit="day",
         ge=0,
         le=30,
         group="world",

@@ -17,6 +17,7 @@ NE, ROWS, RATIO = "NE", "rows", "ratio"
 NO_SHIFT = "Nothing changes in this month."
 NO_TRUTH = "No truth is known of a log of one's own."
 NEVER = f"Not back within {DAYS} days, or before the next change."
+RATIO_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 NONE_TRAINED = 1_000.0  # where a logarithmic axis shows no row
 
 
@@ -153,6 +154,7 @@ def parts_figure(study: Study) -> Figure:
         Axis("First model's prediction, lowest to highest", "fifth"),
         Axis("Predicted over actual clicks", RATIO, "log"),
     )
+    figure.plot["layout"]["yaxis"]["tickvals"] = list(RATIO_TICKS)  # left alone, a logarithmic axis says 5 for 0.5
     return with_line(figure, label="ideal", y=1.0)
 
 

@@ -32,8 +32,8 @@ class PositionParams(LabParams):
     )
     serve_position: int = param(
         1,
-        title="Position when serving",
-        unit="position, 0 = mean",
+        title="Position when serving, 0 = mean",
+        unit="position",
         ge=MEAN,
         le=10,
         group="model",

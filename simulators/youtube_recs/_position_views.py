@@ -15,6 +15,8 @@ from simulators.youtube_recs._position_study import Scored, Study
 
 COLOURS: dict[str, int] = {"naive": 1, "feature": 4, "pal": 2, "ips": 0, "random_only": 3}
 OLD = "old policy"
+EXCESS = "10⁻³ nats"
+RATIO_TICKS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20)
 NO_SHUFFLED = "No shuffled slate was clicked at position 1, so there are no propensities."
 NO_CURVE = "It holds no examination curve."
 
@@ -67,7 +69,7 @@ def _metrics_of(study: Study, kind: Kind, found: Scored | None) -> list[Metric]:
             series=name,
             note=absent or _noise(study, found),
         ),
-        Metric(f"xll@{kind}", "Excess log loss of relevance", found.xll if found else None, "1000 x nats", "down", limit=0.0,
+        Metric(f"xll@{kind}", "Excess log loss of relevance", found.xll if found else None, EXCESS, "down", limit=0.0,
                limit_label="truth", series=name, note=absent),
         Metric(f"curve_error@{kind}", "Worst error of its curve", curve, "probability", "down", limit=0.0, limit_label="truth",
                series=name, note=absent or ("" if curve is not None else NO_CURVE)),
@@ -81,14 +83,6 @@ def _noise(study: Study, found: Scored | None) -> str:
     if found is None or found is study.best or not study.within_noise(found, study.best):
         return ""
     return f"Within noise of {LABELS[study.best.kind]}: below two standard errors over the test slates."
-
-
-def reader_metrics(read: Read) -> list[Metric]:
-    return [
-        Metric(f"perplexity@{name}", "Perplexity of new clicks", read.perplexity[name], "perplexity", "down", limit=1.0,
-               limit_label="certainty", series=label)
-        for name, (label, _) in READERS.items()
-    ]  # fmt: skip
 
 
 # --- figures ------------------------------------------------------------------------------------------------------------------
@@ -174,6 +168,7 @@ def calibration_figure(predicted: Mapping[Kind, Floats], actual: Floats, title: 
         Axis("Position", "rank"),
         Axis("Predicted over actual clicks", "ratio", "log"),
     )
+    figure.plot["layout"]["yaxis"]["tickvals"] = list(RATIO_TICKS)  # left alone, a logarithmic axis says 5 for 0.5
     return with_line(figure, label="ideal", y=1.0)
 
 
@@ -198,7 +193,7 @@ def model_table(study: Study) -> Table:
         "Model",
         "Clicks lost (% of oracle)",
         "Two standard errors (points)",
-        "Excess log loss (1000 x nats)",
+        f"Excess log loss ({EXCESS})",
         "Worst error of its curve (probability)",
         "Predicted over actual clicks (ratio)",
         "Against the best",

@@ -49,7 +49,7 @@ class PositionBias(Lab):
         "Craswell, Zoeter, Taylor & Ramsey 2008, An experimental comparison of click position-bias models, WSDM",
         "Chapelle & Zhang 2009, A dynamic Bayesian network click model for web search ranking, WWW",
     )
-    map_axes = ("logging_cost", "regret")
+    map_axes = ("xll", "regret")
     data = SPEC
     Params = PositionParams
     challenges = (HIDDEN_ETA,)
@@ -104,7 +104,7 @@ def _result(study: Study, read: Read | None) -> Result:
     said: list[Insight] = insights(study, read)
     calibration = [views.study_calibration(study)] if study.scored else []
     return Result(
-        metrics=[*views.model_metrics(study), *views.world_metrics(study), *(views.reader_metrics(read) if read else ())],
+        metrics=[*views.model_metrics(study), *views.world_metrics(study)],
         figures=[views.regret_figure(study), views.study_curve(study), *calibration],
         tables=[views.model_table(study), views.reader_table(read)] if read else [],
         insights=said,
