@@ -128,9 +128,11 @@ def row_loss(y: Floats, p: Floats) -> Floats:
 
 def difference(parts: Parts, one: OwnSide, other: OwnSide, task: int) -> tuple[float, float]:
     """Normalised entropy of one minus the other's on the same rows, and its standard error."""
-    rows = parts.known[:, task]
-    apart = (one.loss - other.loss)[rows, task] / parts.entropy[task]
-    return float(apart.mean()), float(apart.std(ddof=1) / len(apart) ** 0.5)
+    return _mean_and_error((one.loss - other.loss)[parts.known[:, task], task] / parts.entropy[task])
+
+
+def _mean_and_error(values: Floats) -> tuple[float, float]:
+    return float(values.mean()), float(values.std(ddof=1) / len(values) ** 0.5)
 
 
 # --- what the page gets ---------------------------------------------------------------------------------------------------------
@@ -155,27 +157,27 @@ def _figures(parts: Parts, sides: dict[Kind, OwnSide]) -> list[Figure]:
 
 def _entropy_figure(parts: Parts, sides: dict[Kind, OwnSide]) -> Figure:
     """Held-out log loss as a share of what predicting the base rate loses, with two standard errors."""
-    series = []
-    for kind, own in sides.items():
-        error = [2 * difference(parts, own, own._replace(loss=np.zeros_like(own.loss)), task)[1] for task in range(len(parts.tasks))]
-        values = own.side.quality.tolist()
-        series.append(
-            Series(
-                LABELS[kind],
-                list(parts.tasks),
-                values,
-                "markers",
-                COLOURS[kind],
-                low=[value - margin for value, margin in zip(values, error, strict=True)],
-                high=[value + margin for value, margin in zip(values, error, strict=True)],
-            )
-        )
-    best = [min(sides, key=lambda kind, t=task: sides[kind].side.quality[t]) for task in range(len(parts.tasks))]  # type: ignore[misc]
-    title = "Lowest log loss: " + ", ".join(f"{LABELS[kind]} on {name}" for kind, name in zip(best, parts.tasks, strict=True))
+    best = ", ".join(f"{LABELS[_best(sides, task)]} on {name}" for task, name in enumerate(parts.tasks))
     said = "; ".join(f"{LABELS[kind]}: " + ", ".join(f"{value:.3f}" for value in own.side.quality) for kind, own in sides.items())
-    axis = Axis("Log loss on held-out rows", ENTROPY)
-    figure = line_figure("entropy", title, f"{said}. 1 is what the base rate alone scores.", series, Axis("Task"), axis)
+    figure = line_figure(
+        "entropy",
+        f"Lowest log loss: {best}",
+        f"{said}. 1 is what the base rate alone scores.",
+        [_entropies(parts, kind, own) for kind, own in sides.items()],
+        Axis("Task"),
+        Axis("Held-out log loss", ENTROPY),
+    )
     return with_line(figure, label="base rate", y=1.0)
+
+
+def _best(sides: dict[Kind, OwnSide], task: int) -> Kind:
+    return min(sides, key=lambda kind: float(sides[kind].side.quality[task]))
+
+
+def _entropies(parts: Parts, kind: Kind, own: OwnSide) -> Series:
+    found = [_mean_and_error(own.loss[parts.known[:, task], task] / parts.entropy[task]) for task in range(len(parts.tasks))]
+    low, high = ([value + side * error for value, error in found] for side in (-2, 2))
+    return Series(LABELS[kind], list(parts.tasks), [value for value, _ in found], "markers", COLOURS[kind], low=low, high=high)
 
 
 def _auc_figure(parts: Parts, sides: dict[Kind, OwnSide]) -> Figure:
@@ -252,8 +254,9 @@ def _gates_insight(parts: Parts, kind: Kind, side: Side) -> Insight:
 
 
 def _base_insight(parts: Parts, sides: dict[Kind, OwnSide]) -> Insight:
-    worst = max(range(len(parts.tasks)), key=lambda task: min(own.side.quality[task] for own in sides.values()))
-    best = min(float(own.side.quality[worst]) for own in sides.values())
+    lowest = [float(sides[_best(sides, task)].side.quality[task]) for task in range(len(parts.tasks))]
+    best = max(lowest)
+    worst = lowest.index(best)
     words = "no net beats the base rate" if best >= 1 else f"the best net leaves {best:.1%} of the base rate's log loss"
     return Insight(f"Hardest is {parts.tasks[worst]}: {words}.", "evaluation", "own_base")
 

@@ -30,7 +30,7 @@ class MultitaskLab(Lab):
 
     With your own file the truth is unknown; nets are then compared by log loss on held-out rows, each difference with its standard error.
 
-    Attention over a user's history is a question of one task's inputs; the lab on click models (ads_ctr) shows what it buys.
+    Attention over a user's history is a question of a net's inputs, not of its heads; the lab on click models shows what it buys.
     """
 
     title = "Several tasks, one net"

@@ -229,9 +229,9 @@ def usage(predict: Predict, world: ModalWorld) -> dict[str, float]:
 def _checked(X: Mapping[str, ArrayLike], present: ArrayLike, names: tuple[str, ...]) -> tuple[dict[str, Floats], Flags]:
     if not X or set(X) != set(names):
         raise ValueError(f"X has the modalities {', '.join(X) or 'none'}; expected {', '.join(names) or 'at least one'}.")
-    there = np.asarray(present)
-    if there.dtype != np.bool_ or there.ndim != 2 or there.shape[1] != len(names):
-        raise ValueError(f"present is {there.dtype} of shape {there.shape}; expected bool with a column for each of {', '.join(names)}.")
+    there = binary("present", present) > 0
+    if there.ndim != 2 or there.shape[1] != len(names):
+        raise ValueError(f"present has shape {there.shape}; expected a column for each of {', '.join(names)}.")
     if not len(there) or not there.any(axis=1).all():
         raise ValueError(f"present has {len(there)} rows, {int((~there.any(axis=1)).sum())} without any modality; expected one on each.")
     vectors = {}

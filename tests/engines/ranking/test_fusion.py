@@ -226,8 +226,8 @@ HOLED = {"a": np.full((4, 2), np.nan), "b": X["b"]}
     ("arguments", "changes", "named"),
     [
         (({}, ALL, Y), {}, "X has the modalities none"),
-        ((X, ALL[:, :1], Y), {}, "present is bool of shape"),
-        ((X, ALL.astype(int), Y), {}, "present is int64"),
+        ((X, ALL[:, :1], Y), {}, "present has shape"),
+        ((X, 2 * ALL, Y), {}, "present holds 2; expected 0 or 1"),
         ((X, ALL & [[True], [True], [False], [True]], Y), {}, "present has 4 rows, 1 without any modality"),
         (({**X, "b": np.ones((5, 3))}, ALL, Y), {}, r"X\['b'\] has shape"),
         (({**X, "b": np.ones(4)}, ALL, Y), {}, r"X\['b'\] has shape"),

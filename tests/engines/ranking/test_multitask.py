@@ -224,7 +224,7 @@ NAN_AT = np.where(np.eye(6, 3, dtype=bool), np.nan, X)
         ((X, np.where([True, False], Y, np.nan)), {}, "Y has no label in column 1"),
         ((X, np.where([True, False], Y, np.nan), np.ones((6, 2), bool)), {}, "Y holds 6 NaN where mask"),
         ((X, Y, np.ones((6, 3), bool)), {}, "mask has shape"),
-        ((X, Y, np.ones((6, 2))), {}, "mask is of type"),
+        ((X, Y, 2 * np.ones((6, 2))), {}, "mask holds 2; expected 0 or 1"),
         ((X, Y), {"kind": "moe"}, "kind is 'moe'"),
         ((X, Y), {"watch_loss": "huber"}, "watch_loss is 'huber'"),
         ((X, Y), {"watch_task": 2}, "watch_task is 2"),

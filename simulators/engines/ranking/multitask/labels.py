@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch.nn.functional import softplus
 
-from simulators.engines.ranking.arguments import Floats
+from simulators.engines.ranking.arguments import Floats, binary
 
 WatchLoss = Literal["exact", "covington"]
 WATCH_LOSSES: tuple[WatchLoss, ...] = ("exact", "covington")
@@ -59,11 +59,9 @@ def _known(values: Floats, mask: ArrayLike | None) -> NDArray[np.bool_]:
     present = ~np.isnan(values)
     if mask is None:
         return present
-    wanted = np.asarray(mask)
+    wanted = binary("mask", mask) > 0
     if wanted.shape != values.shape:
         raise ValueError(f"mask has shape {wanted.shape}; expected {values.shape}, as Y has.")
-    if wanted.dtype != np.bool_:
-        raise ValueError(f"mask is of type {wanted.dtype}; expected bool.")
     if (wanted & ~present).any():
         raise ValueError(f"Y holds {int((wanted & ~present).sum())} NaN where mask says that there is a label.")
     return wanted
