@@ -64,7 +64,7 @@ class CtrModels(Lab):
             "one_pass_too_many",
             "One pass too many",
             "Wide vectors and four passes: after the first the curve turns, and the later rows end worse than the constant.",
-            {"models": ("lr",), "dim": 32, "epochs": 4, "rows": 50_000},
+            {"models": ("lr",), "dim": 32, "epochs": 4, "rows": 30_000},
         ),
         Preset(
             "sampled_negatives",

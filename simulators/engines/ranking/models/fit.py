@@ -222,7 +222,7 @@ def _train(
         labelled = ~torch.isnan(target)
         logits = scorer.learn(inputs.rows(data, chosen), target.nan_to_num(), None if labelled.all() else labelled.float(), adam)
         seen.add(chosen, y[chosen], logits)
-        if seen.rows >= window or done == total:
+        if seen.rows >= window or (done == total and seen.rows >= window / 2):  # a few last rows would be all noise
             yield Step(done, total, f"training {kind}", seen.metrics())
         elif pace.due():
             yield Step(done, total, f"training {kind}")
