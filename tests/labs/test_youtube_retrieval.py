@@ -342,17 +342,16 @@ def judged(seed: int, design: dict[str, Any]) -> dict[str, bool]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_challenge_is_passed_by_its_reference_and_not_by_the_naive_design(seed: int) -> None:
+def test_the_challenge_is_passed_by_its_reference(seed: int) -> None:
     assert all(judged(seed, dict(HUNDRED_SLOTS.reference)).values())
-    naive = judged(seed, dict(HUNDRED_SLOTS.naive))
-    assert not naive["of_oracle"] and not naive["trend_mass"]
 
 
 @pytest.mark.slow
-def test_the_alternative_passes_too_and_an_even_split_does_not() -> None:
+def test_the_alternative_passes_too_and_neither_the_naive_design_nor_an_even_split_does() -> None:
     assert all(judged(1, dict(HUNDRED_SLOTS.alternative)).values())
-    even = judged(1, EVEN)
-    assert not even["coverage"]
+    naive = judged(1, dict(HUNDRED_SLOTS.naive))
+    assert not naive["of_oracle"] and not naive["trend_mass"]
+    assert not judged(1, EVEN)["coverage"]
 
 
 def test_the_largest_design_breaks_the_ceilings() -> None:
