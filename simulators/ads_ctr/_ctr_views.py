@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from simulators.ads_ctr._ctr_params import Design, short
-from simulators.ads_ctr._ctr_study import AGES, Judged, Study
+from simulators.ads_ctr._ctr_study import Judged, Study
 from simulators.engines.ranking.calibration import reliability
 from simulators.figures import Axis, Series, bar_figure, line_figure, with_line
 from simulators.lab import Figure, Metric, Table
@@ -215,7 +215,7 @@ def age_figure(study: Study) -> Figure:
         f"{short(next(iter(shown)))}, gap closed: {said}",
         "Share of the gap closed by the training impressions of the ad. "
         + "; ".join(f"{short(d)}: " + ", ".join("none" if v is None else f"{v:.0f} %" for v in values) for d, values in shown.items())
-        + f". Slices: {', '.join(names)} of {len(AGES)}.",
+        + ".",
         series,
         Axis("Training impressions of the ad"),
         Axis("Gap closed", "%"),

@@ -53,13 +53,12 @@ def effects(found: Result) -> dict[str, str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_each_family_catches_more_and_none_reaches_the_truth(seed: int) -> None:
-    found = metrics(seed, models=("lr", "fm", "lightgbm"), rows=80_000)
-    closed = {design: found[f"closed@{design}"] for design in ("lr", "lightgbm", "fm", "dlrm_history")}
-    assert 10 < closed["lr"] < closed["lightgbm"] < 40 and closed["fm"] > closed["lr"] + 5
-    assert closed["fm"] + 5 < closed["dlrm_history"] < 85
-    limits = {metric.key: metric.limit for metric in result(seed, models=("lr", "fm", "lightgbm"), rows=80_000).metrics}
+    found = metrics(seed, models=("lr", "lightgbm"))
+    closed = {design: found[f"closed@{design}"] for design in ("lr", "lightgbm", "dlrm_history")}
+    assert 10 < closed["lr"] < closed["lightgbm"] < 48 and closed["lightgbm"] + 15 < closed["dlrm_history"] < 85
+    limits = {metric.key: metric.limit for metric in result(seed, models=("lr", "lightgbm")).metrics}
     assert found["auc"] < limits["auc"] < 0.9 and found["closed"] == closed["dlrm_history"]
-    assert 0.8 < found["ratio"] < 1.25
+    assert 0.75 < found["ratio"] < 1.35
 
 
 @pytest.mark.parametrize("seed", SEEDS)
