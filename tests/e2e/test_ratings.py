@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from simulators.engines.ranking.worlds import retrieval_world
+from tests.e2e.conftest import Complaints
 
 LAB = "/labs/youtube_recs/retrieval/"
 
@@ -25,7 +26,7 @@ def write(path: Path, separator: str) -> Path:
 
 def upload(page: Page, path: Path) -> None:
     page.goto(f"{LAB}?rows=20000")
-    done(page)
+    expect(page.locator("[data-status]")).to_have_attribute("data-state", re.compile("done|trouble"), timeout=60_000)  # a cold worker
     page.locator(".lab-upload > summary").click()
     page.locator(".lab-upload input[type=file]").first.set_input_files(path)
     page.get_by_role("button", name="Upload and check").click()
@@ -46,8 +47,8 @@ def test_ratings_load_and_lists_are_compared_with_popular_items(page: Page, tmp_
         expect(said).to_contain_text(words)
 
 
-def test_a_rating_that_is_no_number_is_refused_with_its_line(page: Page, tmp_path: Path, complaints: object) -> None:
-    complaints.expect("status of 4")  # type: ignore[attr-defined]
+def test_a_rating_that_is_no_number_is_refused_with_its_line(page: Page, tmp_path: Path, complaints: Complaints) -> None:
+    complaints.expect("status of 4")
     path = write(tmp_path / "u.data", "\t")
     lines = path.read_text().splitlines()
     lines[39] = "1\t2\tfive\t880000000"
