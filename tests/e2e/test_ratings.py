@@ -26,14 +26,22 @@ def write(path: Path, separator: str) -> Path:
 
 def upload(page: Page, path: Path) -> None:
     page.goto(f"{LAB}?rows=20000")
-    expect(page.locator("[data-status]")).to_have_attribute("data-state", re.compile("done|trouble"), timeout=60_000)  # a cold worker
+    done(page)
     page.locator(".lab-upload > summary").click()
     page.locator(".lab-upload input[type=file]").first.set_input_files(path)
     page.get_by_role("button", name="Upload and check").click()
 
 
 def done(page: Page) -> None:
-    expect(page.locator("[data-status]")).to_have_attribute("data-state", "done", timeout=60_000)
+    """A worker that still loads its labs lets a run expire; it is then asked again."""
+    status = page.locator("[data-status]")
+    for _ in range(6):
+        expect(status).to_have_attribute("data-state", re.compile("done|trouble"), timeout=60_000)
+        if status.get_attribute("data-state") == "done":
+            return
+        page.get_by_role("button", name="Run again").click()
+        expect(status).not_to_have_attribute("data-state", "trouble")
+    pytest.fail("No worker took the run.")
 
 
 @pytest.mark.parametrize(("name", "separator"), [("u.data", "\t"), ("ratings.dat", "::")])
