@@ -18,6 +18,7 @@ from mlsd_app.catalog.services import NOTE_CHARACTERS, next_phase
 from problems.errors import InvalidInput
 from problems.interview_schema import Curveball
 from problems.loader import load_problem
+from problems.method import method_page, method_pages, readiness_questions
 from problems.schema import Phase, Problem
 
 ROUND = [
@@ -86,6 +87,20 @@ def _list_context(request: HttpRequest) -> dict[str, Any]:
 def _known(value: str, known: list[str]) -> str:
     """A filter that is not on offer (an old link) filters nothing."""
     return value if value in known else ""
+
+
+# --- the method --------------------------------------------------------------------------------------------------------
+
+
+@require_GET
+def method(request: HttpRequest, key: str = "round") -> HttpResponse:
+    """How a round runs and what is graded; the readiness check comes with its questions."""
+    try:
+        page = method_page(key)
+    except InvalidInput as error:
+        raise Http404(error.message) from error
+    questions = readiness_questions() if key == "readiness" else ()
+    return render(request, "catalog/method.html", {"page": page, "pages": method_pages(), "questions": questions})
 
 
 # --- a problem ---------------------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ PAGES = [
     "/problems/",
     "/problems/?theme=platforms&state=done",
     *(f"/problems/{slug}/" for slug in [COMPLETE, *LABS_ONLY]),
+    "/method/",
+    "/method/readiness/",
     "/labs/",
     *LABS,
     "/account/login/",

@@ -18,6 +18,7 @@ from mlsd_app.accounts.models import User
 from mlsd_app.catalog.models import PhaseWork, PracticeClock
 from mlsd_app.catalog.services import NOTE_CHARACTERS
 from problems.loader import all_problems, load_problem
+from problems.method import method_pages
 from problems.schema import Phase, Problem
 
 QUERIES_SIGNED_IN = 6  # session, user and at most four of the page's own
@@ -34,7 +35,7 @@ def url(name: str, problem: Problem, phase: Phase) -> str:
 
 
 def every_page() -> list[str]:
-    pages = ["/", "/problems/", "/problems/?theme=platforms&state=new"]
+    pages = ["/", "/problems/", "/problems/?theme=platforms&state=new", *(f"/method/{page.key}/" for page in method_pages())]
     for problem in all_problems():
         pages += [reverse("catalog:problem", args=[problem.slug]), *(phase_url(problem, phase) for phase in problem.phases)]
     return pages
