@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 Step = TypeVar("Step")
 Told = TypeVar("Told")
@@ -22,6 +24,17 @@ def finish(steps: Generator[Any, None, T]) -> T:
             next(steps)
         except StopIteration as stop:
             return stop.value  # type: ignore[no-any-return]
+
+
+def finished(name: str, iterate: Callable[P, Generator[Any, None, T]]) -> Callable[P, T]:
+    """A function `name` with the parameters of `iterate` that drives it to the end and returns its value."""
+
+    @wraps(iterate)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return finish(iterate(*args, **kwargs))
+
+    run.__name__ = run.__qualname__ = name
+    return run
 
 
 def relay(steps: Generator[Step, None, T], tell: Callable[[Step], Told]) -> Generator[Told, None, T]:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 
 from simulators.engines.ranking.arguments import Floats, Ints, finite, one_of, probabilities
 from simulators.engines.ranking.step import Pace, Step
-from simulators.engines.steps import finish
+from simulators.engines.steps import finished
 
 if TYPE_CHECKING:
     from simulators.engines.ranking.worlds.auction import AuctionWorld
@@ -93,18 +93,15 @@ def spend_by_advertiser(value: Floats, p_hat: Floats, p_true: Floats, advertiser
     return spend
 
 
-def simulate_day(world: AuctionWorld, p_hat: ArrayLike, pacing: Pacing = "none", gain: float = 0.3, reserve: float = 0.0) -> Day:
-    """A day of the world's auctions on `p_hat` (N, M). `gain` is the share of an interval's relative error that control corrects.
-
-    Raises ValueError for another shape than the world's, probabilities outside [0, 1], an unknown pacing, gain <= 0 or reserve < 0.
-    """
-    return finish(iter_day(world, p_hat, pacing, gain, reserve))
-
-
 def iter_day(
     world: AuctionWorld, p_hat: ArrayLike, pacing: Pacing = "none", gain: float = 0.3, reserve: float = 0.0
 ) -> Generator[Step, None, Day]:
-    """`simulate_day`, telling on the way which share of all budgets is spent."""
+    """A day of the world's auctions on `p_hat` (N, M). `gain` is the share of an interval's relative error that control corrects.
+
+    Raises ValueError for another shape than the world's, probabilities outside [0, 1], an unknown pacing, gain <= 0 or reserve < 0.
+
+    In steps, which tell which share of all budgets is spent. `simulate_day` is the same in one go.
+    """
     one_of("pacing", pacing, ("none", "throttle", "multiplier"))
     if not (np.isfinite(gain) and gain > 0):
         raise ValueError(f"gain is {gain}; expected a number above 0.")
@@ -117,6 +114,9 @@ def iter_day(
             yield Step(t + 1, intervals, "a day of auctions", {"spent": float(book.spent.sum() / book.budget.sum())})
     target = np.minimum(world.budget, spend_by_advertiser(world.value, predicted, world.p, world.advertiser, len(book.budget), reserve))
     return book.day(target)
+
+
+simulate_day = finished("simulate_day", iter_day)
 
 
 class _Book:

@@ -26,7 +26,7 @@ from torch.nn.functional import linear, softplus
 from simulators.engines.ranking import metrics
 from simulators.engines.ranking.arguments import Floats, binary, finite, one_of, same_length
 from simulators.engines.ranking.step import Pace, Step
-from simulators.engines.steps import blocks, finish
+from simulators.engines.steps import blocks, finished
 
 if TYPE_CHECKING:
     from simulators.engines.ranking.worlds import ModalWorld
@@ -135,33 +135,6 @@ class Fusion:
         return [torch.from_numpy(x).float() for x in scaled], torch.from_numpy(present).float()
 
 
-def fit_fusion(
-    X: Mapping[str, ArrayLike],
-    present: ArrayLike,
-    y: ArrayLike,
-    *,
-    kind: Kind = "concat",
-    modality_dropout: float | Mapping[str, float] = 0.3,
-    normalise: bool = True,
-    epochs: int = 4,
-    seed: int = 0,
-    hidden: int = 24,
-) -> Fusion:
-    """A net for one binary label.
-
-    X, present        vectors (N, d) by modality, and (N, M) bool: where each counts, in the order of X; absent ones may be NaN
-    modality_dropout  share of rows on which a modality is hidden in training, for all or by name; a row never loses its last one
-    normalise         centre each modality and divide it by one number, so that its vectors have unit variance
-
-    ValueError names the argument that is wrong.
-    """
-    return finish(
-        iter_fusion(
-            X, present, y, kind=kind, modality_dropout=modality_dropout, normalise=normalise, epochs=epochs, seed=seed, hidden=hidden
-        )
-    )
-
-
 def iter_fusion(
     X: Mapping[str, ArrayLike],
     present: ArrayLike,
@@ -176,7 +149,16 @@ def iter_fusion(
     batch: int = 1_024,
     lr: float = 2e-3,
 ) -> Generator[Step, None, Fusion]:
-    """`fit_fusion` in steps, each with the loss of its last batch."""
+    """A net for one binary label.
+
+    X, present        vectors (N, d) by modality, and (N, M) bool: where each counts, in the order of X; absent ones may be NaN
+    modality_dropout  share of rows on which a modality is hidden in training, for all or by name; a row never loses its last one
+    normalise         centre each modality and divide it by one number, so that its vectors have unit variance
+
+    ValueError names the argument that is wrong.
+
+    In steps, each with the loss of its last batch. `fit_fusion` is the same in one go.
+    """
     one_of("kind", kind, KINDS)
     names = tuple(X)
     vectors, there = _checked(X, present, names)
@@ -203,6 +185,9 @@ def iter_fusion(
             if pace.due():
                 yield Step(epoch * steps + step, epochs * steps, f"pass {epoch + 1} of {epochs}", {"loss": float(loss.detach())})
     return model
+
+
+fit_fusion = finished("fit_fusion", iter_fusion)
 
 
 def usage(predict: Predict, world: ModalWorld) -> dict[str, float]:

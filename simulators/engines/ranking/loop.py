@@ -24,7 +24,7 @@ from simulators.engines.ranking.arguments import Flags, Floats, Ints, between, o
 from simulators.engines.ranking.step import Step
 from simulators.engines.ranking.worlds.draws import draw
 from simulators.engines.ranking.worlds.loop import BASE_LOGIT, LOGIT_SD, LoopWorld
-from simulators.engines.steps import blocks, finish
+from simulators.engines.steps import blocks, finished
 
 Policy = Literal["greedy", "epsilon", "new_item", "thompson", "ucb"]
 Prior = Literal["catalogue", "served"]
@@ -91,22 +91,6 @@ class Rounds:
         return cls(**{field.name: np.array([getattr(item, field.name) for item in rounds]) for field in fields(cls)})
 
 
-def simulate_rounds(
-    world: LoopWorld,
-    policy: Policy = "greedy",
-    epsilon: float = 0.05,
-    rounds: int = 60,
-    seed: int = 0,
-    *,
-    learning: Learning = PLAIN,
-) -> Rounds:
-    """The run from `world` on, which stays as it is. `epsilon` counts for the policies epsilon and new_item only.
-
-    Raises ValueError for an unknown policy, an epsilon outside [0, 1], rounds below 1, or random and boosted slots above 1 together.
-    """
-    return finish(iter_rounds(world, policy, epsilon, rounds, seed, learning=learning))
-
-
 def iter_rounds(
     world: LoopWorld,
     policy: Policy = "greedy",
@@ -116,7 +100,12 @@ def iter_rounds(
     *,
     learning: Learning = PLAIN,
 ) -> Generator[Step, None, Rounds]:
-    """`simulate_rounds` in steps; the metrics of a step are served, model and coverage of the last round."""
+    """The run from `world` on, which stays as it is. `epsilon` counts for the policies epsilon and new_item only.
+
+    Raises ValueError for an unknown policy, an epsilon outside [0, 1], rounds below 1, or random and boosted slots above 1 together.
+
+    In steps, whose metrics are served, model and coverage of the last round. `simulate_rounds` is the same in one go.
+    """
     _check(world, policy, epsilon, rounds, learning)
     done = list[Round]()
     turns = play(world, policy, epsilon, seed, learning)
@@ -127,6 +116,9 @@ def iter_rounds(
         if found is None or len(done) % ROUNDS_A_STEP == 0:
             yield Step(len(done), rounds, "serving", _so_far(done))
     return Rounds.of(done)
+
+
+simulate_rounds = finished("simulate_rounds", iter_rounds)
 
 
 def play(world: LoopWorld, policy: Policy, epsilon: float, seed: int, learning: Learning) -> Iterator[Round | None]:

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from simulators.engines.ranking.arguments import Floats, Ints, binary, finite, one_of, probabilities
 from simulators.engines.ranking.step import Step
-from simulators.engines.steps import finish
+from simulators.engines.steps import finished
 
 if TYPE_CHECKING:  # importing this module must not cost what importing torch does
     from simulators.engines.ranking._position_net import Init, Kind, Net
@@ -118,49 +118,6 @@ class PositionModel:
         return self.net.probability(x, at) * scale
 
 
-def fit_position(
-    X: ArrayLike,
-    clicks: ArrayLike,
-    *,
-    kind: Kind = "naive",
-    propensity: ArrayLike | None = None,
-    randomised: ArrayLike | None = None,
-    seed: int = 0,
-    serve_position: Serve = 1,
-    position_lr: float = POSITION_LR,
-    position_init: Init = "zeros",
-    steps: int = 400,
-    batch: int = 1024,
-) -> PositionModel:
-    """A ranker from clicks (S, K) on slates of features (S, K, D), columns in the order shown.
-
-    kind            see the module
-    propensity      (K,) for ips: probabilities that a position is looked at; None: estimated from the randomised slates
-    randomised      (S,) bool: slates that were shuffled; ips without propensities and random_only need some
-    serve_position  of the feature model: the position (1 to K) all items are scored at, or "mean" over all
-    position_lr     learning rate of PAL's position tower; the net has 0.02, and a tower that learns slowly leaves the bias to the net
-    position_init   of that tower: zeros, or N(0, 1) draws that it first has to unlearn
-    steps, batch    Adam steps and rows of each
-
-    ValueError names the argument that is wrong.
-    """
-    return finish(
-        iter_position(
-            X,
-            clicks,
-            kind=kind,
-            propensity=propensity,
-            randomised=randomised,
-            seed=seed,
-            serve_position=serve_position,
-            position_lr=position_lr,
-            position_init=position_init,
-            steps=steps,
-            batch=batch,
-        )
-    )
-
-
 def iter_position(
     X: ArrayLike,
     clicks: ArrayLike,
@@ -175,7 +132,20 @@ def iter_position(
     steps: int = 400,
     batch: int = 1024,
 ) -> Generator[Step, None, PositionModel]:
-    """`fit_position` in steps, each with the loss of a batch."""
+    """A ranker from clicks (S, K) on slates of features (S, K, D), columns in the order shown.
+
+    kind            see the module
+    propensity      (K,) for ips: probabilities that a position is looked at; None: estimated from the randomised slates
+    randomised      (S,) bool: slates that were shuffled; ips without propensities and random_only need some
+    serve_position  of the feature model: the position (1 to K) all items are scored at, or "mean" over all
+    position_lr     learning rate of PAL's position tower; the net has 0.02, and a tower that learns slowly leaves the bias to the net
+    position_init   of that tower: zeros, or N(0, 1) draws that it first has to unlearn
+    steps, batch    Adam steps and rows of each
+
+    ValueError names the argument that is wrong.
+
+    In steps, each with the loss of a batch. `fit_position` is the same in one go.
+    """
     x, shown = finite("X", X, ndim=3), binary("clicks", clicks, ndim=2)
     if shown.shape != x.shape[:2] or not shown.size:
         raise ValueError(f"clicks has shape {shown.shape}; expected {x.shape[:2]}, as X has, and at least one slate.")
@@ -196,6 +166,9 @@ def iter_position(
             batch=batch,
         )
     )
+
+
+fit_position = finished("fit_position", iter_position)
 
 
 def iter_rows(

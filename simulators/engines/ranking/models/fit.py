@@ -22,7 +22,7 @@ from simulators.engines.ranking.models.trees import iter_trees
 from simulators.engines.ranking.one_thread import on_one_thread
 from simulators.engines.ranking.step import Pace, Step
 from simulators.engines.ranking.worlds.draws import draw
-from simulators.engines.steps import finish
+from simulators.engines.steps import finish, finished
 
 Kind = Literal["lr", "fm", "deepfm", "dlrm", "dcnv2", "masknet", "lightgbm"]
 
@@ -72,54 +72,6 @@ class CtrModel:
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
 
-def fit_ctr(
-    data: CtrData,
-    kind: Kind = "dlrm",
-    *,
-    dim: int = 8,
-    history: History | None = None,
-    candidate_field: int = 3,
-    cross_rank: int | None = 16,
-    hidden: Sequence[int] = (64, 32),
-    epochs: int = 1,
-    batch: int = 512,
-    table_lr: float = 0.08,
-    dense_lr: float = 3e-3,
-    keep_negatives: float | Sequence[float] = 1.0,
-    bf16: Bf16 | bool = "auto",
-    seed: int = 0,
-) -> CtrModel:
-    """A click model of a kind: row-wise Adagrad on the table, Adam on the net, rows in a random order.
-
-    dim               width of the vectors (fm and deepfm: beside a weight an id)
-    history           how the last choices are pooled: not at all, by mean, or by attention to the candidate (DIN)
-    candidate_field   the field whose ids the history holds, and whose vector attends
-    cross_rank        of DCN-V2's matrices; None: full
-    keep_negatives    share of the negatives trained on, per head if a list; predictions are those of the sampled log
-    lightgbm takes the numbers, small fields as categories, fields above 50 values by 5-fold target encoding, and with a history the
-    share of it that equals the candidate; of the options above only `epochs` (times 100 trees), `keep_negatives` and `seed` concern it.
-    Raises ValueError naming the argument.
-    """
-    return finish(
-        iter_ctr(
-            data,
-            kind,
-            dim=dim,
-            history=history,
-            candidate_field=candidate_field,
-            cross_rank=cross_rank,
-            hidden=hidden,
-            epochs=epochs,
-            batch=batch,
-            table_lr=table_lr,
-            dense_lr=dense_lr,
-            keep_negatives=keep_negatives,
-            bf16=bf16,
-            seed=seed,
-        )
-    )
-
-
 def iter_ctr(
     data: CtrData,
     kind: Kind = "dlrm",
@@ -137,10 +89,19 @@ def iter_ctr(
     bf16: Bf16 | bool = "auto",
     seed: int = 0,
 ) -> Generator[Step, None, CtrModel]:
-    """`fit_ctr` in short steps.
+    """A click model of a kind: row-wise Adagrad on the table, Adam on the net, rows in a random order.
 
-    Some forty steps of a net carry `metrics`: `log_loss` of the rows since the last of them, each predicted before it was learned from,
-    and `excess_log_loss` (nats) where the truth is known.
+    dim               width of the vectors (fm and deepfm: beside a weight an id)
+    history           how the last choices are pooled: not at all, by mean, or by attention to the candidate (DIN)
+    candidate_field   the field whose ids the history holds, and whose vector attends
+    cross_rank        of DCN-V2's matrices; None: full
+    keep_negatives    share of the negatives trained on, per head if a list; predictions are those of the sampled log
+    lightgbm takes the numbers, small fields as categories, fields above 50 values by 5-fold target encoding, and with a history the
+    share of it that equals the candidate; of the options above only `epochs` (times 100 trees), `keep_negatives` and `seed` concern it.
+    Raises ValueError naming the argument.
+
+    In short steps: some forty of a net carry `metrics`, `log_loss` of the rows since the last of them, each predicted before it was
+    learned from, and `excess_log_loss` (nats) where the truth is known. `fit_ctr` is the same in one go.
     """
     one_of("kind", kind, tuple(KINDS))
     _check(data, history, candidate_field)
@@ -156,6 +117,9 @@ def iter_ctr(
         work = _train(data, y, rows, kind, shape, inputs, epochs, batch, table_lr, dense_lr, bf16, seed)
     scorer, cpu_s = yield from on_one_thread(work)
     return CtrModel(kind, scorer, epochs * len(rows), cpu_s)
+
+
+fit_ctr = finished("fit_ctr", iter_ctr)
 
 
 def _check(data: CtrData, history: str | None, candidate_field: int) -> None:

@@ -14,7 +14,7 @@ from simulators.engines.ranking.arguments import Floats, finite, one_of, same_le
 from simulators.engines.ranking.multitask.labels import WATCH_LOSSES, Labels, WatchLoss, labels_of, loss
 from simulators.engines.ranking.multitask.net import KINDS, Kind, Net, layout_of
 from simulators.engines.ranking.step import Pace, Step
-from simulators.engines.steps import blocks, finish
+from simulators.engines.steps import blocks, finished
 
 PREDICT_ROWS = 8192
 
@@ -62,57 +62,6 @@ class MultiTask:
 Probe = Callable[[MultiTask], Mapping[str, float]]
 
 
-def fit_multitask(
-    X: ArrayLike,
-    Y: ArrayLike,
-    mask: ArrayLike | None = None,
-    *,
-    kind: Kind = "single",
-    experts: int = 8,
-    expert: Sequence[int] = (12, 8),
-    tower: Sequence[int] = (8,),
-    normalise_rare: bool = True,
-    weights: Sequence[float] | None = None,
-    watch_task: int | None = None,
-    watch_loss: WatchLoss = "exact",
-    epochs: int = 10,
-    batch: int = 512,
-    lr: float = 5e-3,
-    seed: int = 0,
-) -> MultiTask:
-    """A net for T labels, trained by Adam on the sum of the tasks' losses.
-
-    X, Y            (N, D) inputs and (N, T) labels: 0 or 1, minutes in the watch task's column, NaN where unlabelled
-    mask            (N, T) bool, where a label counts; None: wherever Y is not NaN
-    experts         number of experts, of mmoe and ple alone; ple: one a task, the rest shared
-    expert, tower   widths of the layers of an expert, and of a task's tower before its logit
-    normalise_rare  divide a task's loss by its labelled rows in the batch, not by all rows
-    weights         (T,) of the tasks' losses; None: all 1
-    watch_task      column of Y that holds minutes watched, 0 where there was no click
-
-    ValueError names the argument that is wrong.
-    """
-    return finish(
-        iter_multitask(
-            X,
-            Y,
-            mask,
-            kind=kind,
-            experts=experts,
-            expert=expert,
-            tower=tower,
-            normalise_rare=normalise_rare,
-            weights=weights,
-            watch_task=watch_task,
-            watch_loss=watch_loss,
-            epochs=epochs,
-            batch=batch,
-            lr=lr,
-            seed=seed,
-        )
-    )
-
-
 def iter_multitask(
     X: ArrayLike,
     Y: ArrayLike,
@@ -132,7 +81,21 @@ def iter_multitask(
     seed: int = 0,
     probe: Probe | None = None,
 ) -> Generator[Step, None, MultiTask]:
-    """`fit_multitask` in steps, each with the mean loss since the last; after each pass what `probe` finds of the model so far."""
+    """A net for T labels, trained by Adam on the sum of the tasks' losses.
+
+    X, Y            (N, D) inputs and (N, T) labels: 0 or 1, minutes in the watch task's column, NaN where unlabelled
+    mask            (N, T) bool, where a label counts; None: wherever Y is not NaN
+    experts         number of experts, of mmoe and ple alone; ple: one a task, the rest shared
+    expert, tower   widths of the layers of an expert, and of a task's tower before its logit
+    normalise_rare  divide a task's loss by its labelled rows in the batch, not by all rows
+    weights         (T,) of the tasks' losses; None: all 1
+    watch_task      column of Y that holds minutes watched, 0 where there was no click
+
+    ValueError names the argument that is wrong.
+
+    In steps, each with the mean loss since the last; after each pass what `probe` finds of the model so far. `fit_multitask` is the same
+    in one go.
+    """
     one_of("kind", kind, KINDS)
     one_of("watch_loss", watch_loss, WATCH_LOSSES)
     _check_sizes(experts=experts, epochs=epochs, batch=batch, expert=expert, tower=tower, lr=lr)
@@ -162,6 +125,9 @@ def iter_multitask(
         if probe is not None:
             yield Step((epoch + 1) * steps, epochs * steps, f"pass {epoch + 1} of {epochs}", probe(model))
     return model
+
+
+fit_multitask = finished("fit_multitask", iter_multitask)
 
 
 def _check_sizes(*, expert: Sequence[int], tower: Sequence[int], lr: float, **counts: int) -> None:

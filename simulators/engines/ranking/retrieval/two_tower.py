@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from simulators.engines.ranking.arguments import Ints, finite, ids, one_of, same_length
 from simulators.engines.ranking.retrieval.settings import Log, Settings
 from simulators.engines.ranking.step import Step
-from simulators.engines.steps import blocks, finish
+from simulators.engines.steps import blocks, finish, finished
 
 Floats32 = NDArray[np.float32]
 Negatives = Literal["in_batch", "uniform", "mixed", "hard"]
@@ -153,67 +153,6 @@ def _hidden(exclude: ArrayLike | Sequence[Any], n: int, n_items: int) -> Any:
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def fit_two_tower(
-    users: ArrayLike,
-    items: ArrayLike,
-    n_users: int,
-    n_items: int,
-    *,
-    item_features: ArrayLike | None = None,
-    history: ArrayLike | None = None,
-    negatives: Negatives = "in_batch",
-    n_uniform: int = 256,
-    n_hard: int = 16,
-    logq: float = 1.0,
-    dim: int = 16,
-    batch: int = 512,
-    epochs: int = 2,
-    temperature: float | None = None,
-    user_tower: UserTower = "id",
-    seed: int = 0,
-    user_features: ArrayLike | None = None,
-    history_dropout: bool = False,
-) -> TwoTower:
-    """Trains on the log `users` (n,), `items` (n,): user n chose item n.
-
-    item_features   (I, F) numbers, projected into the items' vectors beside a vector an item
-    history         ids (U, L) watched before the log, or (n, L) before each of its rows; -1 for none. For the history tower
-    negatives       what a choice is compared with: the other choices of the batch (in_batch), items drawn evenly (uniform), both
-                    (mixed, Yang 2020), or the batch and items from the user's own top 100 under the model so far (hard)
-    n_uniform       evenly drawn items a step, shared by the batch; n_hard hard ones a row
-    logq            times log q(item) is taken from each logit, q being how often an item is among the candidates (Yi 2019): 1 corrects,
-                    0 leaves popular items punished for being in every batch, -1 is the sign bug
-    temperature     None: inner products of free vectors; else cosine / temperature
-    user_tower      id: a vector a user; history: mean of vectors of the watched items; none: one vector for everybody
-    user_features   (U, G) numbers for the history tower
-    history_dropout the history tower sees a random number of the last items of each history
-
-    Raises ValueError that names the argument.
-    """
-    return finish(
-        iter_two_tower(
-            users,
-            items,
-            n_users,
-            n_items,
-            item_features=item_features,
-            history=history,
-            negatives=negatives,
-            n_uniform=n_uniform,
-            n_hard=n_hard,
-            logq=logq,
-            dim=dim,
-            batch=batch,
-            epochs=epochs,
-            temperature=temperature,
-            user_tower=user_tower,
-            seed=seed,
-            user_features=user_features,
-            history_dropout=history_dropout,
-        )
-    )
-
-
 def iter_two_tower(
     users: ArrayLike,
     items: ArrayLike,
@@ -235,7 +174,25 @@ def iter_two_tower(
     user_features: ArrayLike | None = None,
     history_dropout: bool = False,
 ) -> Generator[Step, None, TwoTower]:
-    """`fit_two_tower` in steps; fifty of them carry the mean `loss` in nats since the last such, and the `pairs` scored so far."""
+    """Trains on the log `users` (n,), `items` (n,): user n chose item n.
+
+    item_features   (I, F) numbers, projected into the items' vectors beside a vector an item
+    history         ids (U, L) watched before the log, or (n, L) before each of its rows; -1 for none. For the history tower
+    negatives       what a choice is compared with: the other choices of the batch (in_batch), items drawn evenly (uniform), both
+                    (mixed, Yang 2020), or the batch and items from the user's own top 100 under the model so far (hard)
+    n_uniform       evenly drawn items a step, shared by the batch; n_hard hard ones a row
+    logq            times log q(item) is taken from each logit, q being how often an item is among the candidates (Yi 2019): 1 corrects,
+                    0 leaves popular items punished for being in every batch, -1 is the sign bug
+    temperature     None: inner products of free vectors; else cosine / temperature
+    user_tower      id: a vector a user; history: mean of vectors of the watched items; none: one vector for everybody
+    user_features   (U, G) numbers for the history tower
+    history_dropout the history tower sees a random number of the last items of each history
+
+    Raises ValueError that names the argument.
+
+    In steps; fifty of them carry the mean `loss` in nats since the last such, and the `pairs` scored so far. `fit_two_tower` is the same in
+    one go.
+    """
     settings = Settings(negatives, n_uniform, n_hard, float(logq), dim, batch, epochs, temperature, user_tower, seed, history_dropout)
     _check(settings)
     who, what = ids("users", users, below=n_users, ndim=1), ids("items", items, below=n_items, ndim=1)
@@ -254,6 +211,9 @@ def iter_two_tower(
     from simulators.engines.ranking.retrieval.training import iter_train  # with torch, which a process that only shows pages never needs
 
     return (yield from iter_train(log, settings))
+
+
+fit_two_tower = finished("fit_two_tower", iter_two_tower)
 
 
 def _check(s: Settings) -> None:
