@@ -9,6 +9,7 @@ from simulators.engines.ranking.worlds.delay import DelayWorld, delay_world
 from simulators.engines.ranking.worlds.drift import DriftWorld, drift_world
 from simulators.engines.ranking.worlds.feed import FeedWorld, feed_world
 from simulators.engines.ranking.worlds.follow import FollowWorld, follow_world
+from simulators.engines.ranking.worlds.ingest import IngestWorld, ingest_world
 from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
 from simulators.engines.ranking.worlds.modal import ModalWorld, modal_world
 from simulators.engines.ranking.worlds.position import PositionWorld, position_world
@@ -36,6 +37,8 @@ __all__ = [
     "feed_world",
     "FollowWorld",
     "follow_world",
+    "IngestWorld",
+    "ingest_world",
     "LoopWorld",
     "loop_world",
     "ModalWorld",
