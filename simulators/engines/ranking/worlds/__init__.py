@@ -9,6 +9,8 @@ from simulators.engines.ranking.worlds.delay import DelayWorld, delay_world
 from simulators.engines.ranking.worlds.drift import DriftWorld, drift_world
 from simulators.engines.ranking.worlds.feed import FeedWorld, feed_world
 from simulators.engines.ranking.worlds.follow import FollowWorld, follow_world
+from simulators.engines.ranking.worlds.heads import HeadsWorld, heads_world
+from simulators.engines.ranking.worlds.history import HistoryWorld, cold_world, interest_world
 from simulators.engines.ranking.worlds.ingest import IngestWorld, ingest_world
 from simulators.engines.ranking.worlds.loop import LoopWorld, loop_world
 from simulators.engines.ranking.worlds.modal import ModalWorld, modal_world
@@ -37,6 +39,11 @@ __all__ = [
     "feed_world",
     "FollowWorld",
     "follow_world",
+    "HeadsWorld",
+    "heads_world",
+    "HistoryWorld",
+    "cold_world",
+    "interest_world",
     "IngestWorld",
     "ingest_world",
     "LoopWorld",

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from simulators.engines.ranking.arguments import Floats, Ints
-from simulators.engines.ranking.worlds.draws import draw
+from simulators.engines.ranking.worlds.draws import chosen, draw
 
 POPULARITY_POWER = -0.8  # followers of a producer by rank
 INTEREST_SHARES = (0.65, 0.25, 0.1)  # of a user's on-interest follows and likes, by interest
@@ -90,10 +90,8 @@ def _likes(seed: int, p: Floats, likes: int) -> sparse.csr_array[np.float64]:
     """Likes by users drawn at random; a post liked twice by one user counts once."""
     rng = draw(seed, "follow/likes")
     user = np.sort(rng.integers(len(p), size=likes))
-    edges = np.cumsum(p, axis=1)
-    edges = (edges / edges[:, -1:] + np.arange(len(p))[:, None]).ravel()  # user u from u to u + 1: one search for all
-    post = np.searchsorted(edges, user + rng.random(likes), side="right") - user * p.shape[1]
-    favs = sparse.csr_array((np.ones(likes), (user, np.minimum(post, p.shape[1] - 1))), shape=p.shape)
+    post = chosen(p, user, rng.random(likes))
+    favs = sparse.csr_array((np.ones(likes), (user, post)), shape=p.shape)
     favs.sum_duplicates()
     favs.data[:] = 1.0
     return favs

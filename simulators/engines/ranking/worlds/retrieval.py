@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simulators.engines.ranking.step import Step
-from simulators.engines.ranking.worlds.draws import draw
+from simulators.engines.ranking.worlds.draws import chosen, draw
 from simulators.engines.steps import blocks, finish
 
 Floats = NDArray[np.float64]
@@ -116,7 +116,7 @@ def iter_retrieval_world(
         weight = catalogue.weight(taste[part], subscribed[part])
         p[part] = catalogue.now(weight)
         mine = np.flatnonzero((users >= part.start) & (users < part.stop))
-        items[mine] = _chosen(catalogue.logged(weight), users[mine] - part.start, places[mine])
+        items[mine] = chosen(catalogue.logged(weight), users[mine] - part.start, places[mine])
         yield Step(part.stop, n_users, "drawing users")
     return catalogue.world(seed, users, items, p, subscribed)
 
@@ -180,9 +180,9 @@ def iter_newcomer_world(
         weight = catalogue.weight(taste[part], None)
         logged = catalogue.logged(weight)
         mine = np.flatnonzero((users >= part.start) & (users < part.stop))
-        items[mine] = _chosen(logged, users[mine] - part.start, places[mine])
+        items[mine] = chosen(logged, users[mine] - part.start, places[mine])
         count = part.stop - part.start
-        watched[part] = _chosen(logged, np.repeat(np.arange(count), history), past[part].ravel()).reshape(count, history)
+        watched[part] = chosen(logged, np.repeat(np.arange(count), history), past[part].ravel()).reshape(count, history)
         first = max(part.start, known)
         if first < part.stop:
             p[first - known : part.stop - known] = catalogue.now(weight[first - part.start :])
@@ -269,16 +269,6 @@ def _catalogue(seed: int, zipf: float, fresh_share: float, trend_share: float, n
 def _shares(weight: Floats) -> Floats:
     weight /= weight.sum(axis=-1, keepdims=True)
     return weight
-
-
-def _chosen(p: Floats, row: Ints, places: Floats) -> Ints:
-    """One item a draw: the first whose cumulative probability passes places in [0, 1), in row `row` of p."""
-    cumulative = p.cumsum(axis=1)
-    cumulative /= cumulative[:, -1:]
-    cumulative += np.arange(len(p))[:, None]  # one rising line through all rows
-    found = np.searchsorted(cumulative.ravel(), places + row, side="right") - row * p.shape[1]
-    chosen: Ints = np.minimum(found, p.shape[1] - 1)
-    return chosen
 
 
 def _user_blocks(n_users: int, n_items: int) -> Generator[slice, None, None]:
