@@ -157,7 +157,7 @@ def test_closing_half_way_leaks_nothing(lab: type[Lab], share: float, tmp_path: 
     before = held()
     stop_after(lab, small, tmp_path / "cut", int(share * len(whole.steps)))
     assert held() == before
-    assert not list(own_temp.iterdir())
+    assert not [path for path in own_temp.iterdir() if not path.match("torchinductor_*")]  # torch makes that folder once a process
     assert not [path for path in (tmp_path / "cut").glob("*") if path.suffix in (".lock", ".part")]
     after = record(lab, small, tmp_path / "cut").finished
     assert repeatable(after, exclusive=lab.exclusive) == repeatable(whole.finished, exclusive=lab.exclusive)
