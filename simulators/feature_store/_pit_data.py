@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from simulators.engines.experiment import faults
-from simulators.engines.experiment.tabular import Batch, TableFile, open_table, read_batches, require_numbers
+from simulators.engines.experiment.tabular import Batch, TableFile, open_table, place_of, read_batches, require_numbers
 from simulators.engines.features.times import NEVER, US_PER_S, microseconds
 from simulators.engines.steps import finish
 from simulators.errors import InvalidInput
@@ -117,7 +115,7 @@ def _labels(table: TableFile, batch: Batch) -> Flags:
     if len(wrong):
         given = batch.texts[KIND][int(wrong[0])].as_py()
         raise InvalidInput(
-            f"{_place(table, batch.first_row + int(wrong[0]))}: {KIND} {_shown(given)}; expected label or feature.", field=KIND
+            f"{place_of(table, batch.first_row + int(wrong[0]))}: {KIND} {_shown(given)}; expected label or feature.", field=KIND
         )
     return np.asarray(label, dtype=bool)
 
@@ -126,16 +124,8 @@ def _entities(table: TableFile, batch: Batch) -> Any:
     entity = pc.utf8_trim_whitespace(batch.texts[ENTITY])
     empty = np.flatnonzero(pc.equal(pc.fill_null(entity, ""), "").to_numpy(zero_copy_only=False))
     if len(empty):
-        raise InvalidInput(f"{_place(table, batch.first_row + int(empty[0]))}: {ENTITY} is empty; expected a key.", field=ENTITY)
+        raise InvalidInput(f"{place_of(table, batch.first_row + int(empty[0]))}: {ENTITY} is empty; expected a key.", field=ENTITY)
     return entity
-
-
-def _place(table: TableFile, row: int) -> str:
-    """Where data row `row` (0: the first) stands, in words; lines of a CSV also count quoted line breaks."""
-    if table.format == "parquet":
-        return f"Row {row + 1:,}"
-    line, _ = next(islice(faults.records(table.path), row + 1, None))
-    return f"Line {line}"
 
 
 def _shown(given: str | None) -> str:
@@ -151,7 +141,7 @@ def _times(table: TableFile, batch: Batch, column: str, naive: frozenset[str], *
     text = pc.if_else(pc.equal(text, ""), None, text)
     if required and text.null_count:
         row = batch.first_row + int(np.flatnonzero(text.is_null().to_numpy(zero_copy_only=False))[0])
-        raise InvalidInput(f"{_place(table, row)}: {column} is empty; {_EXPECTED}", field=column)
+        raise InvalidInput(f"{place_of(table, row)}: {column} is empty; {_EXPECTED}", field=column)
     found = _stamps(text, pa.timestamp("us", None if column in naive else "UTC"))
     found = _epochs(text) if found is None else found
     return _one_by_one(table, batch.first_row, column, text, column in naive) if found is None else found
@@ -180,7 +170,7 @@ def _one_by_one(table: TableFile, first_row: int, column: str, text: Any, naive:
             continue
         moment = _moment(given, naive)
         if isinstance(moment, str):
-            raise InvalidInput(f"{_place(table, first_row + row)}: {column} '{given[:60]}' {moment}", field=column)
+            raise InvalidInput(f"{place_of(table, first_row + row)}: {column} '{given[:60]}' {moment}", field=column)
         out[row] = moment
     return out
 
@@ -211,7 +201,7 @@ def check(files: Mapping[str, DataFile], options: Mapping[str, str]) -> DataInfo
         raise InvalidInput(f"No label rows. {own.name} has {len(own.label):,} rows and {KIND} is label on none.")
     if labels == len(own.label):
         raise InvalidInput(f"No feature rows. {own.name} has {labels:,} rows and {KIND} is feature on none.")
-    return DataInfo(_facts(own), tuple(_warnings(own, lambda row: _place(open_table(file.path, file.name), row))))
+    return DataInfo(_facts(own), tuple(_warnings(own, lambda row: place_of(open_table(file.path, file.name), row))))
 
 
 def _facts(own: OwnRows) -> tuple[tuple[str, str], ...]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from simulators.engines.compiled import compiled
 
 Ints = NDArray[np.int64]
 
@@ -36,7 +37,7 @@ def merge_sources(ranked: Mapping[str, ArrayLike], quotas: Mapping[str, int], k:
     for fill in (False, True):
         for place, name in enumerate(names):
             if quotas.get(name, 0):
-                _compiled()(lists[name], place, k if fill else int(quotas[name]), *merged)
+                compiled(_add)(lists[name], place, k if fill else int(quotas[name]), *merged)
     return merged
 
 
@@ -84,15 +85,6 @@ def _add(ranked: Any, place: int, quota: int, ids: Any, source: Any) -> None:
                 ids[user, filled], source[user, filled] = candidate, place
                 filled += 1
                 left -= 1
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    """numba is imported here, because a process that only shows pages never needs it."""
-    from numba import njit
-
-    made: Callable[..., None] = njit(_add, cache=True, nogil=True)
-    return made
 
 
 def warm_up() -> None:
