@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class CohortsConfig(AppConfig):
+    name = "mlsd_app.cohorts"
+    default_auto_field = "django.db.models.BigAutoField"
