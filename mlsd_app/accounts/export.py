@@ -1,6 +1,7 @@
 """Everything the site keeps about a user, as one JSON document that is written while it is read.
 
-A model may leave fields out (`export_exclude`, names) and add what its foreign keys point to (`export_extra(self) -> dict`).
+A model may leave fields out (`export_exclude`, names), add what its foreign keys point to (`export_extra(self) -> dict`), and leave out
+rows that are not the user's to see, at least not yet (`export_when`, a Q).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.serializers.json import DjangoJSONEncoder
-from django.db.models import Model
+from django.db.models import Model, Q
 from django.utils import timezone
 
 from mlsd_app.accounts.models import User
@@ -44,7 +45,7 @@ async def _rows(owned: Owned, user: User) -> AsyncIterator[str]:
 
 def _page(owned: Owned, user: User, last: Any) -> tuple[list[str], Any]:
     """The next rows after primary key `last`, encoded, and the key of the last of them."""
-    found = owned.rows(user)
+    found = owned.rows(user).filter(getattr(owned.model, "export_when", Q()))
     rows = list((found.filter(pk__gt=last) if last is not None else found)[:CHUNK_ROWS])
     return [_dumps(_row(row)) for row in rows], rows[-1].pk if rows else last
 
