@@ -87,6 +87,8 @@ class Card(models.Model):
     due = models.DateTimeField(db_index=True)
     due_effective = models.DateTimeField(db_index=True)  # `due`, or earlier so that it is seen before the interview
     last_review = models.DateTimeField(null=True, blank=True)
+    stability = models.FloatField(null=True, blank=True)  # days, as in `fsrs`
+    learning = models.BooleanField(default=False)  # in the steps of minutes, not yet of days
     reviews = models.PositiveIntegerField(default=0)
     last_mark = models.FloatField(null=True, blank=True)
     sure_and_wrong = models.BooleanField(default=False)  # at the last answer
@@ -108,7 +110,7 @@ class Card(models.Model):
         """The card that got further stays; of two equally far ones the one that was seen last. A new card knows nothing."""
         existing.buried_until = None
         if (self.reviews, self.last_review or self.created_at) > (existing.reviews, existing.last_review or existing.created_at):
-            for name in ("state", "fsrs", "due", "due_effective", "last_review", "reviews", "last_mark", "sure_and_wrong"):
+            for name in ("state", "fsrs", "due", "due_effective", "last_review", "stability", "learning", "reviews", "last_mark", "sure_and_wrong"):
                 setattr(existing, name, getattr(self, name))
         if existing.source in (Source.BANK, Source.READINESS) and self.source not in (Source.BANK, Source.READINESS):
             existing.source, existing.source_ref = self.source, self.source_ref
