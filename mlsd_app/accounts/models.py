@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 
@@ -35,3 +36,20 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}...)"
+
+
+class Accommodation(models.Model):
+    """What a person needs in order to sit a timed round. They set it themselves; it holds for the rounds they start themselves."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="accommodation")
+    multiplier = models.FloatField(default=1.0, validators=[MinValueValidator(1.0), MaxValueValidator(4.0)])
+    extra_s = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(7200)])
+    break_s = models.PositiveIntegerField(default=0, validators=[MaxValueValidator(7200)])  # in which the clock stands
+    hide_timer = models.BooleanField(default=False)
+    no_low_time_alerts = models.BooleanField(default=False)
+    reduced_motion = models.BooleanField(default=False)
+    keyboard_canvas = models.BooleanField(default=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"accommodation of {self.user}"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
 
-from mlsd_app.accounts.models import ApiToken, User
+from mlsd_app.accounts.models import Accommodation, ApiToken, User
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 def has_account(user: User | AnonymousUser) -> bool:
     """Signed up, not just visiting."""
     return isinstance(user, User) and not user.is_guest
+
+
+def accommodation_of(*, user: User) -> Accommodation:
+    """What the person has set; an unsaved one with the defaults for whoever has set nothing."""
+    return Accommodation.objects.filter(user=user).first() or Accommodation(user=user)
 
 
 def tokens_of(*, user: User) -> QuerySet[ApiToken]:

@@ -106,12 +106,14 @@ class Clock:
 class ClockState:
     """The clock at one moment; times in seconds.
 
+    at                 the moment this is about
     phase_remaining_s  of the phase one is in; negative when it is overrun (soft). None where nothing is due (free, not started)
     phase_plan_s       what each phase may take as things stand: phases not visited yet shrink when others overran
     debt_s             how far the phases visited so far have used up the time of those to come
     writable           keys of the phases whose text may be saved now
     """
 
+    at: datetime
     state: State
     phase_index: int | None
     active_s: float
@@ -156,6 +158,7 @@ def _before_start(now: datetime, clock: Clock) -> ClockState:
         state, next_change = "expired", None
     limit = clock.limit_s
     return ClockState(
+        at=now,
         state=state,
         phase_index=None,
         active_s=0.0,
@@ -224,6 +227,7 @@ class _Sitting:
         state = self._state(deadline, over, hard_close)
         free = self.clock.mode == "free"
         return ClockState(
+            at=self.looked_at,
             state=state,
             phase_index=phase,
             active_s=self.active_s,
