@@ -21,7 +21,7 @@ from simulators.errors import InvalidInput
 MAX_FIELD_CHARACTERS = 20_000
 MAX_ROWS = 200  # of one list
 MAX_ROW_BYTES = 4_096  # of its canonical JSON in UTF-8
-MAX_ATTEMPT_BYTES = 400 * 1024  # of everything that stands in an attempt
+MAX_ATTEMPT_CHARACTERS = 400_000  # of everything that stands in an attempt
 
 MAGNITUDES = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9, "G": 1e9, "T": 1e12}
 NUMBER = re.compile(r"([+-]?(?:\d[\d,_ ]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([kKMBGT]?)")
@@ -51,7 +51,7 @@ def _number(value: Any) -> Any:
         return value
     if not value.strip():
         return None
-    found = NUMBER.fullmatch(value.strip()[:60])
+    found = NUMBER.fullmatch(value.strip()) if len(value) <= 60 else None
     return float(re.sub("[,_ ]", "", found[1])) * MAGNITUDES[found[2]] if found else value
 
 
