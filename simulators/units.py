@@ -69,7 +69,7 @@ _NUMBER = re.compile(
 )
 _SPACES = str.maketrans("\u00a0\u2009\u202f\t", "    ")
 _MONEY = re.compile(r"([-\u2212]?)\s?\$\s?")
-_MONEY_SCALE = re.compile(r"(k|K|thousand|million|mn|M|billion|bn|B|trillion|T)(?![A-Za-z])")
+_MONEY_SCALE = re.compile(r"(k|K|thousand|million|mn|M|billion|bn|B|G|trillion|T|P)(?![A-Za-z])")
 
 
 def parse_quantity(text: str, expect: str | None = None) -> Quantity:

@@ -8,7 +8,7 @@ from problems.quiz_schema import CalculatedAnswer, Number
 from problems.schema import Problem
 from simulators.lab import Lab
 from simulators.unit_table import LABELS
-from simulators.units import parse_quantity, parse_unit
+from simulators.units import parse_quantity, parse_unit, quantity_of
 from tests.contract.parameters import extra
 from tests.contract.problem_checks import COMPLETE
 from tests.contract.running import Recording
@@ -52,4 +52,4 @@ def assert_known(unit: str, where: str) -> None:
     known = parse_unit(unit)
     assert known.factor > 0, where
     if unit not in LABELS:
-        assert parse_quantity(f"3 {unit}", unit).dimension == known.dimension, f"{where}: an answer in {unit!r} is read as something else"
+        assert parse_quantity(quantity_of(3, unit).text, unit).dimension == known.dimension, f"{where}: an answer in {unit!r} is read as something else"
