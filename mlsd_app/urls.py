@@ -10,6 +10,7 @@ from mlsd_app.core.views import healthz
 urlpatterns = [
     path("", include("mlsd_app.catalog.urls")),
     path("", include("mlsd_app.runs.urls")),
+    path("interviews/", include("mlsd_app.interviews.urls")),
     path("account/", include("mlsd_app.accounts.urls")),
     path("api/", include("mlsd_app.api.urls")),
     path("healthz", healthz, name="healthz"),

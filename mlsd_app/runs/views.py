@@ -9,7 +9,7 @@ from uuid import UUID
 from asgiref.sync import sync_to_async
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, QueryDict
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.csrf import ensure_csrf_cookie
@@ -18,6 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from mlsd_app.accounts.models import User
 from mlsd_app.accounts.services import ensure_user
 from mlsd_app.core.content import problem_title
+from mlsd_app.core.sse import event_stream
 from mlsd_app.runs import present, selectors
 from mlsd_app.runs.forms import LabForm, params_from_query, query_of, unknown_keys
 from mlsd_app.runs.models import Dataset, Run, RunState
@@ -164,7 +165,7 @@ async def start(request: HttpRequest, problem: str, slug: str) -> HttpResponseBa
     begun = await sync_to_async(_begin)(request, problem, slug)
     if isinstance(begun, HttpResponse):
         return begun
-    return _event_stream(_page_events(request, begun, "0"))
+    return event_stream(_page_events(request, begun, "0"))
 
 
 def _begin(request: HttpRequest, problem: str, slug: str) -> Run | HttpResponse:
@@ -195,7 +196,7 @@ def _start_from(request: HttpRequest, found: type[Lab]) -> Run:
 async def events(request: HttpRequest, run_id: UUID) -> HttpResponseBase:
     """Goes on with a run's events after the one named by Last-Event-ID."""
     found = await sync_to_async(own_run)(request, run_id)
-    return _event_stream(_page_events(request, found, resume_after(request.headers.get("Last-Event-ID"))))
+    return event_stream(_page_events(request, found, resume_after(request.headers.get("Last-Event-ID"))))
 
 
 @require_POST
@@ -205,11 +206,6 @@ def cancel(request: HttpRequest, run_id: UUID) -> HttpResponse:
     except RunRefused as error:
         return JsonResponse({"detail": error.message, "kind": error.kind}, status=error.status)
     return HttpResponse(status=204)
-
-
-def _event_stream(encoded: AsyncIterator[str]) -> StreamingHttpResponse:
-    headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
-    return StreamingHttpResponse(encoded, content_type="text/event-stream", headers=headers)
 
 
 async def _page_events(request: HttpRequest, run: Run, last_id: str) -> AsyncIterator[str]:
