@@ -13,7 +13,8 @@ from mlsd_app.interviews.scoring.marks import Mark, mark, not_shown
 from mlsd_app.interviews.scoring.sheet import Row, Sheet
 from problems.calculators import Calculator, CalculatorOutput, evaluate
 from problems.interview_schema import RubricItem
-from simulators.units import RATIO, Quantity, UnitError, parse_quantity, parse_unit
+from simulators.unit_terms import RATIO, UnitError, parse_unit
+from simulators.units import Quantity, parse_quantity
 
 FULL, HALF = 2.0, 10.0  # factors either way, as for an estimate in the quiz
 FULL_SHARE, HALF_SHARE = 1.25, 2.0  # of percentages and ratios, where a factor of two says little

@@ -1,0 +1,9 @@
+"""The score of an interview: rules mark what a machine can judge, people mark the rest, and one rule turns marks into a verdict.
+
+sentences, graders, signals, verdict, checks, diagram and claims are pure; reading, rows and claim_rows touch the database.
+"""
+
+from mlsd_app.interviews.scoring.people import human_level, human_mark, self_assess
+from mlsd_app.interviews.scoring.rows import grade, regrade
+
+__all__ = ["grade", "human_level", "human_mark", "regrade", "self_assess"]

@@ -1,0 +1,265 @@
+"""The drawn system as SVG, laid out on the server: layers from left to right, colours and labels by stage, a text for those who listen.
+
+Layers by longest path over sync edges, as Sugiyama, Tagawa and Toda 1981 do; order within a layer by barycentres. Only CSS classes, so that
+the page's strict policy holds and both themes can colour it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from html import escape
+from textwrap import wrap
+
+from mlsd_app.interviews.kinds import COMPONENT_KINDS
+from mlsd_app.interviews.scoring.checks import REQUEST_PATH, Graph, Row, kind, name
+
+STAGES = (REQUEST_PATH, "stream", "batch", "offline")
+WIDTH, LINE, PAD = 168, 16, 10  # of a box, a line of text, and within a box, in px
+GAP_X, GAP_Y, MARGIN, LEGEND = 72, 26, 16, 34
+CHARACTERS, MAX_LINES = 22, 4  # of a name in a box
+SWEEPS = 4  # of barycentres, there and back
+ARROW = "diagram-arrow"
+
+
+@dataclass(frozen=True)
+class Box:
+    """Where a component stands, in px."""
+
+    key: str
+    lines: tuple[str, ...]
+    label: str
+    stage: str
+    x: float
+    y: float
+
+    @property
+    def height(self) -> float:
+        return 2 * PAD + LINE * (len(self.lines) + 1)
+
+    @property
+    def middle(self) -> float:
+        return self.y + self.height / 2
+
+
+@dataclass(frozen=True)
+class Layout:
+    boxes: tuple[Box, ...]
+    edges: tuple[Row, ...]
+    layers: tuple[tuple[str, ...], ...]
+
+    @cached_property
+    def by_key(self) -> dict[str, Box]:
+        return {box.key: box for box in self.boxes}
+
+    @property
+    def width(self) -> float:
+        return max(box.x + WIDTH for box in self.boxes) + GAP_X
+
+    @property
+    def height(self) -> float:
+        return max(box.y + box.height for box in self.boxes) + MARGIN + GAP_Y
+
+
+def diagram_svg(components: Sequence[Row], edges: Sequence[Row]) -> str:
+    """An SVG element to stand in a page; a sentence in place of a picture when there is nothing to draw. No scripts, no styles."""
+    if not components:
+        return _empty()
+    layout = laid_out(Graph(components, edges))
+    size = f'width="{layout.width:g}" height="{layout.height:g}" viewBox="0 0 {layout.width:g} {layout.height:g}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="diagram" role="img" aria-labelledby="diagram-title diagram-desc" {size}>'
+    words = f'<title id="diagram-title">The drawn system</title><desc id="diagram-desc">{escape(description(components, edges))}</desc>'
+    lines = "".join(_edge(edge, layout) for edge in layout.edges)
+    return f"{head}{words}{_marker()}{_legend(layout)}{lines}{''.join(_box(box) for box in layout.boxes)}</svg>"
+
+
+def description(components: Sequence[Row], edges: Sequence[Row]) -> str:
+    """The drawing in sentences: how many parts, and each connection with what it carries."""
+    graph = Graph(components, edges)
+    parts = f"{len(components)} component{'s' * (len(components) != 1)} and {len(graph.edges)} connection{'s' * (len(graph.edges) != 1)}."
+    return " ".join([parts, *(_sentence(edge, graph) for edge in graph.edges)])
+
+
+def _sentence(edge: Row, graph: Graph) -> str:
+    carries = f", carrying {edge['carries']}" if edge.get("carries") else ""
+    return f"{name(graph.by_key[edge['from']])} to {name(graph.by_key[edge['to']])}, {edge.get('mode', 'sync')}{carries}."
+
+
+# --- layout ----------------------------------------------------------------------------------------------------------
+
+
+def laid_out(graph: Graph) -> Layout:
+    """No two boxes overlap: each layer is a column of its own, each box stands below the one before."""
+    layers = _ordered(_layers(graph), graph)
+    labels = {key: _label(row) for key, row in graph.by_key.items()}
+    heights = {key: 2 * PAD + LINE * (len(lines) + 1) for key, (lines, _) in labels.items()}
+    tallest = max(sum(heights[key] + GAP_Y for key in layer) for layer in layers)
+    boxes: list[Box] = []
+    for column, layer in enumerate(layers):
+        y = LEGEND + MARGIN + (tallest - sum(heights[key] + GAP_Y for key in layer)) / 2
+        for key in layer:
+            lines, label = labels[key]
+            stage = str(graph.by_key[key].get("stage") or REQUEST_PATH)
+            boxes.append(Box(key, lines, label, stage, MARGIN + column * (WIDTH + GAP_X), y))
+            y += heights[key] + GAP_Y
+    return Layout(tuple(boxes), tuple(graph.edges), tuple(map(tuple, layers)))
+
+
+def _label(row: Row) -> tuple[tuple[str, ...], str]:
+    """The name in lines that fit, and the kind below it."""
+    lines = wrap(name(row), CHARACTERS, break_long_words=True) or [str(row["key"])]
+    if len(lines) > MAX_LINES:
+        lines = [*lines[: MAX_LINES - 1], f"{lines[MAX_LINES - 1][: CHARACTERS - 1]}\N{HORIZONTAL ELLIPSIS}"]
+    return tuple(lines), COMPONENT_KINDS.get(kind(row), "Component")
+
+
+def _layers(graph: Graph) -> list[list[str]]:
+    """Longest path over sync edges; what no sync edge joins is placed one after what feeds it. Edges that close a cycle do not count."""
+    keys = list(graph.by_key)
+    sync = _without_cycles(keys, graph.successors("sync"))
+    depth = _longest(keys, sync)
+    alone = [key for key in keys if not sync[key] and all(key not in targets for targets in sync.values())]
+    every = _without_cycles(keys, graph.successors())
+    for key in _in_order(keys, every):
+        feeding = [depth[source] + 1 for source in keys if key in every[source]]
+        if key in alone and feeding:
+            depth[key] = max(feeding)
+    used = sorted(set(depth.values()))
+    return [[key for key in keys if depth[key] == level] for level in used]
+
+
+def _without_cycles(keys: Sequence[str], successors: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """The edges without those that lead back to a component on the way (depth first, in the order of the list)."""
+    kept: dict[str, list[str]] = {key: [] for key in keys}
+    state = dict.fromkeys(keys, 0)  # 0 new, 1 on the way, 2 done
+    for start in keys:
+        stack = [(start, iter(successors[start]))] if not state[start] else []
+        state[start] = state[start] or 1
+        while stack:
+            key, targets = stack[-1]
+            target = next(targets, None)
+            if target is None:
+                state[key] = 2
+                stack.pop()
+            elif state[target] != 1:
+                kept[key].append(target)
+                if not state[target]:
+                    state[target] = 1
+                    stack.append((target, iter(successors[target])))
+    return kept
+
+
+def _in_order(keys: Sequence[str], successors: Mapping[str, Sequence[str]]) -> list[str]:
+    """Topological order of an acyclic graph (Kahn 1962)."""
+    waiting_for = {key: sum(targets.count(key) for targets in map(list, successors.values())) for key in keys}
+    ready = [key for key in keys if not waiting_for[key]]
+    for key in ready:
+        for target in successors[key]:
+            waiting_for[target] -= 1
+            if not waiting_for[target]:
+                ready.append(target)
+    return ready
+
+
+def _longest(keys: Sequence[str], successors: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    depth = dict.fromkeys(keys, 0)
+    for key in _in_order(keys, successors):
+        for target in successors[key]:
+            depth[target] = max(depth[target], depth[key] + 1)
+    return depth
+
+
+def _ordered(layers: list[list[str]], graph: Graph) -> list[list[str]]:
+    """Each layer sorted by the mean place of its neighbours in the layer beside it, from left to right and back."""
+    neighbours: dict[str, set[str]] = {key: set() for key in graph.by_key}
+    for edge in graph.edges:
+        neighbours[edge["from"]].add(edge["to"])
+        neighbours[edge["to"]].add(edge["from"])
+    for sweep in range(SWEEPS):
+        order = range(1, len(layers)) if sweep % 2 == 0 else range(len(layers) - 2, -1, -1)
+        for column in order:
+            beside = layers[column - 1 if sweep % 2 == 0 else column + 1]
+            layers[column] = _by_barycentre(layers[column], beside, neighbours)
+    return layers
+
+
+def _by_barycentre(layer: Sequence[str], beside: Sequence[str], neighbours: Mapping[str, set[str]]) -> list[str]:
+    place = {key: number for number, key in enumerate(beside)}
+
+    def centre(key: str) -> float:
+        found = [place[other] for other in neighbours[key] if other in place]
+        return sum(found) / len(found) if found else layer.index(key)
+
+    return sorted(layer, key=centre)
+
+
+# --- marks -----------------------------------------------------------------------------------------------------------
+
+
+def _empty() -> str:
+    text = "No components yet"
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="diagram diagram-empty" role="img" width="240" height="48" viewBox="0 0 240 48">'
+        f'<title>{text}</title><text class="diagram-name" x="16" y="28">{text}</text></svg>'
+    )
+
+
+def _marker() -> str:
+    return (
+        f'<defs><marker id="{ARROW}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse">'
+        '<path class="diagram-head" d="M0 0L8 4L0 8z"/></marker></defs>'
+    )
+
+
+def _legend(layout: Layout) -> str:
+    used = [stage for stage in STAGES if any(box.stage == stage for box in layout.boxes)]
+    marks = []
+    for number, stage in enumerate(used):
+        x = MARGIN + number * 112
+        swatch = f'<rect class="diagram-swatch diagram-{_class(stage)}" x="{x}" y="{MARGIN - 6}" width="12" height="12" rx="3"/>'
+        marks.append(f'{swatch}<text class="diagram-legend" x="{x + 18}" y="{MARGIN + 4}">{escape(stage.capitalize())}</text>')
+    return f'<g class="diagram-stages">{"".join(marks)}</g>'
+
+
+def _class(stage: str) -> str:
+    return stage.replace(" ", "-") if stage in STAGES else STAGES[0].replace(" ", "-")
+
+
+def _box(box: Box) -> str:
+    lines = "".join(
+        f'<text class="diagram-name" x="{box.x + PAD:g}" y="{box.y + PAD + LINE * (number + 0.8):g}">{escape(line)}</text>'
+        for number, line in enumerate(box.lines)
+    )
+    below = box.y + PAD + LINE * (len(box.lines) + 0.8)
+    label = f'<text class="diagram-kind" x="{box.x + PAD:g}" y="{below:g}">{escape(box.label)}</text>'
+    frame = f'<rect class="diagram-box" x="{box.x:g}" y="{box.y:g}" width="{WIDTH}" height="{box.height:g}" rx="8"/>'
+    return f'<g class="diagram-component diagram-{_class(box.stage)}" data-key="{escape(box.key)}">{frame}{lines}{label}</g>'
+
+
+def _edge(edge: Row, layout: Layout) -> str:
+    source, target = layout.by_key[edge["from"]], layout.by_key[edge["to"]]
+    mode = str(edge.get("mode") or "sync")
+    path = f'<path class="diagram-edge diagram-{escape(mode)}" d="{_curve(source, target)}" marker-end="url(#{ARROW})"/>'
+    return f"{path}{_carried(edge, source, target)}"
+
+
+def _curve(source: Box, target: Box) -> str:
+    """Left to right from side to side; within a column and backwards around the right side of both."""
+    if target.x > source.x:
+        half = (target.x - source.x - WIDTH) / 2
+        start, end = source.x + WIDTH, target.x
+        return f"M{start:g} {source.middle:g}C{start + half:g} {source.middle:g} {end - half:g} {target.middle:g} {end:g} {target.middle:g}"
+    start, end = source.x + WIDTH, target.x + WIDTH
+    out = max(start, end) + GAP_X / 2
+    return f"M{start:g} {source.middle:g}C{out:g} {source.middle:g} {out:g} {target.middle:g} {end:g} {target.middle:g}"
+
+
+def _carried(edge: Row, source: Box, target: Box) -> str:
+    """What a connection carries, beside its middle, where there is room for it."""
+    text = str(edge.get("carries") or "")
+    if not text or target.x <= source.x:
+        return ""
+    short = text if len(text) <= 11 else f"{text[:10]}\N{HORIZONTAL ELLIPSIS}"
+    x, y = (source.x + WIDTH + target.x) / 2, (source.middle + target.middle) / 2 - 5
+    return f'<text class="diagram-carries" x="{x:g}" y="{y:g}" text-anchor="middle">{escape(short)}</text>'
