@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 
 from mlsd_app.interviews.closing import check_later, close_if_due
 from mlsd_app.interviews.events import attempt_lock
+from mlsd_app.interviews.interviewer.speaking import prompts_due
 from mlsd_app.interviews.models import Attempt, Status
 from mlsd_app.interviews.selectors import state_of
 
@@ -19,24 +20,16 @@ BATCH = 50
 AFTER_A_FAULT = timedelta(seconds=60)
 
 
-def attempt_check(*, attempt: Attempt, now: datetime, online: bool) -> bool:
+def attempt_check(*, attempt: Attempt, now: datetime, online: bool, typing_idle_s: float | None = None) -> bool:
     """All that is due by now; sets the next check. Whether the attempt closed. `attempt` is read anew."""
     if close_if_due(attempt=attempt, now=now, online=online):
         return True
     if attempt.status == Status.OPEN:
-        _prompt(attempt, now)
+        prompts_due(attempt=attempt, now=now, state=state_of(attempt, now), typing_idle_s=typing_idle_s, online=online)
     with transaction.atomic():
         check_later(attempt=attempt_lock(attempt=attempt), now=now)
     attempt.refresh_from_db()
     return False
-
-
-def _prompt(attempt: Attempt, now: datetime) -> None:
-    try:
-        from mlsd_app.interviews.interviewer.asking import prompts_due
-    except ImportError:
-        return
-    prompts_due(attempt=attempt, now=now, state=state_of(attempt, now))
 
 
 def is_due(attempt: Attempt, now: datetime) -> bool:

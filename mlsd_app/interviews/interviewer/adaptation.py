@@ -1,0 +1,65 @@
+"""How a design came through an event: every later run of the lab is held against what counts as recovered."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from mlsd_app.interviews.events import attempt_lock, event_add
+from mlsd_app.interviews.interviewer.curveballs import honours
+from mlsd_app.interviews.interviewer.record import interviewer_of
+from mlsd_app.interviews.models import Attempt, Curveball, RunLink, Status
+from mlsd_app.interviews.selectors import state_of
+from mlsd_app.runs.models import RunState
+from problems.conditions import holds
+from problems.interview_schema import LabChange
+
+
+def change_of(attempt: Attempt, key: str) -> LabChange | None:
+    """What the curveball `key` does to a lab; None where it is argued or was free text."""
+    return next((ball.change for ball in interviewer_of(attempt).curveballs if ball.key == key), None)
+
+
+def metrics_of(link: RunLink) -> dict[str, float | None]:
+    return {metric["key"]: metric["value"] for metric in link.run.result.metrics} if link.run.result else {}
+
+
+def runs_since(ball: Curveball) -> QuerySet[RunLink]:
+    """The candidate's own finished runs of the lab since the event."""
+    since = RunLink.objects.filter(attempt_id=ball.attempt_id, run__lab=ball.lab, at__gte=ball.shown_at, run__state=RunState.DONE)
+    servers = Curveball.objects.filter(Q(pk=ball.pk)).values_list("base_id", "broken_id").get()
+    return since.exclude(pk__in=[pk for pk in servers if pk]).select_related("run__result").order_by("number")
+
+
+def recovery_check(*, link: RunLink) -> list[Curveball]:
+    """The events that this finished run recovers from, noted once. A closed attempt stays as it is."""
+    waiting = Curveball.objects.filter(attempt_id=link.attempt_id, lab=link.run.lab, recovered_at=None, shown_at__lte=link.at)
+    return [ball for ball in waiting if _check(ball)]
+
+
+def _check(ball: Curveball) -> bool:
+    """Looks at all runs since the event, so that it does not matter in which order they are told to have finished."""
+    with transaction.atomic():
+        attempt = attempt_lock(attempt=ball.attempt)
+        if attempt.status != Status.OPEN or Curveball.objects.filter(pk=ball.pk, recovered_at__isnull=False).exists():
+            return False
+        change = change_of(attempt, ball.key)
+        tried = list(runs_since(ball))
+        met = next((n for n, link in enumerate(tried, 1) if change and _recovers(link, ball, change)), None)
+        Curveball.objects.filter(pk=ball.pk).update(runs_used=met or len(tried))
+        if met:
+            _note(attempt, ball, tried[met - 1], met)
+    return met is not None
+
+
+def _recovers(link: RunLink, ball: Curveball, change: LabChange) -> bool:
+    return honours(link.run.params, ball.locked) and holds(change.recover, metrics_of(link))
+
+
+def _note(attempt: Attempt, ball: Curveball, link: RunLink, runs_used: int) -> None:
+    at = max(link.run.finished_at or link.at, link.at)
+    state = state_of(attempt, at)
+    active_ms = round(state.active_s * 1000)
+    Curveball.objects.filter(pk=ball.pk).update(recovered_at=at, recovered_ms=active_ms, recovery=link, state="recovered")
+    data = {"key": ball.key, "run": link.number, "runs_used": runs_used, "took_ms": active_ms - ball.active_ms}
+    event_add(attempt=attempt, kind="recovered", now=at, data=data, state=state)
