@@ -52,7 +52,8 @@ class Quantity:
         """What was read, for the echo under the field: "13.9 requests/s"."""
         number = number_text(self.value)
         if self.unit.startswith("1/"):
-            return number + self.unit[1:]
+            below = self.unit[2:]
+            return f"{number} per {below}" if below[0].isdigit() else f"{number}/{below}"
         if self.unit.startswith("$"):
             return f"{'-' if self.value < 0 else ''}${number.removeprefix('-')}{self.unit[1:]}"
         return f"{number} {self.unit}".strip()
