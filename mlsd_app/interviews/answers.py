@@ -4,7 +4,7 @@ A write says on which revision it was made (`base_rev`) and has a name of its ow
 the same. One that cannot become the text, because another came first, the phase is over or the tab has lost its lease, is kept in the
 field's history before it is refused.
 
-    200 {rev, current_rev, saved_at, lease_epoch}        stored; current_rev > rev: the field has changed since
+    200 {rev, current_rev, saved_at, lease_epoch}        stored; current_rev > rev: the field has changed since. A row: `content` too
     409 conflict {rev, content, saved_at, client_label}  another version stands there; the one sent is in the history
     410 closed {stored}                                  the attempt is over; stored: kept as late text, for up to 7 days
     413 too_large, 422 invalid | op_id_reused {fields}   nothing is kept here; the page keeps it
@@ -95,7 +95,7 @@ def _answered_before(write: Write) -> Reply | None:
     if op.code == 409:
         body["content"] = text_at_rev(write.row, op.field, body["rev"])
     if op.code == 200 and "rev" in body:
-        body |= {"current_rev": write.answer().rev, "lease_epoch": write.row.lease_epoch}
+        body |= {**_row_content(write, text_at_rev(write.row, op.field, body["rev"])), **_now(write, write.answer())}
     return write.reply(op.code, code, **body)
 
 
@@ -182,7 +182,7 @@ def _stored(write: Write, answer: Answer) -> Reply:
         _advance(write, answer)
     else:
         write.keep(kind="save", code=200, reply=_ack(answer))
-    return write.reply(200, **_ack(answer), current_rev=answer.rev, lease_epoch=write.row.lease_epoch)
+    return write.reply(200, **_ack(answer), **_row_content(write, answer.content), **_now(write, answer))
 
 
 def _advance(write: Write, answer: Answer) -> None:
@@ -199,6 +199,15 @@ def _advance(write: Write, answer: Answer) -> None:
 
 def _ack(answer: Answer) -> dict[str, Any]:
     return {"rev": answer.rev, "saved_at": answer.updated_at.isoformat()}
+
+
+def _now(write: Write, answer: Answer) -> dict[str, Any]:
+    return {"current_rev": answer.rev, "lease_epoch": write.row.lease_epoch}
+
+
+def _row_content(write: Write, content: str | None) -> dict[str, Any]:
+    """A row comes back as it is kept, with its numbers read: 2.5M is 2500000."""
+    return {"content": content} if write.field.list_name else {}
 
 
 def _lateness(attempt: Attempt, state: ClockState) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from django.http import Http404
+
 from mlsd_app.interviews.lists import LISTS, MAX_FIELD_CHARACTERS, ROW_KEY, canonical, clean_text, row_parse, row_values
 from mlsd_app.interviews.models import Attempt
 from simulators.errors import InvalidInput
@@ -15,8 +17,8 @@ ROW = re.compile(rf"row/([a-z_]+)/({ROW_KEY.pattern})")
 URL_PATTERN = rf"text/[A-Za-z0-9_]{{1,32}}|row/[a-z_]+/{ROW_KEY.pattern}"  # of any field, whether an attempt has it or not
 
 
-class UnknownField(LookupError):
-    """No such field in this attempt."""
+class UnknownField(Http404):
+    """No such field in this attempt: wherever it is asked for, it is not found."""
 
 
 class TooLarge(InvalidInput):
