@@ -41,16 +41,24 @@ def _reply(attempt: Attempt, now: datetime) -> JsonResponse:
     return clock_reply(attempt, selectors.state_of(attempt, now))
 
 
+def _idle_s(request: HttpRequest) -> float | None:
+    given = request.GET.get("idle_ms", "")
+    return int(given) / 1000 if given.isascii() and given.isdigit() and len(given) < 10 else None
+
+
 @require_GET
 @never_cache
 @answers_problems
 def clock(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
-    """The clock in one query. Where something is due and nobody has done it yet, that is done first."""
+    """The clock in one query. Where something is due and nobody has done it yet, that is done first.
+
+    `?idle_ms=`: how long nothing was typed, for an interviewer who does not interrupt.
+    """
     now = timezone.now()
     own = selectors.with_clock(selectors.attempts_of(user=request.user))
     attempt = get_object_or_404(own, pk=attempt_id)
     if is_due(attempt, now):
-        attempt_check(attempt=_own(request, attempt_id), now=now, online=True)
+        attempt_check(attempt=_own(request, attempt_id), now=now, online=True, typing_idle_s=_idle_s(request))
         attempt = get_object_or_404(own, pk=attempt_id)
     return clock_reply(attempt, phase_at(now, selectors.clock_in(attempt)))
 
