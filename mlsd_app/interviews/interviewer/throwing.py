@@ -134,14 +134,14 @@ def runs_begin(*, ball: Curveball, now: datetime) -> None:
 
 def _begin(ball: Curveball, part: str, values: dict[str, Any], now: datetime) -> None:
     """Whoever comes second finds the place taken and stops its run."""
-    if getattr(ball, f"{part}_id"):
+    if not _lacks(ball, part):
         return
     attempt = ball.attempt
     run = run_start(user=attempt.user, lab=get_lab(attempt.problem, ball.lab), values=values)
     with transaction.atomic():
         attempt_lock(attempt=attempt)
         ball.refresh_from_db()
-        if getattr(ball, f"{part}_id"):
+        if not _lacks(ball, part):
             transaction.on_commit(partial(run_cancel, run=run), robust=True)
             return
         link = link_add(attempt=attempt, run=run, now=now, thrown=ball)
@@ -149,10 +149,18 @@ def _begin(ball: Curveball, part: str, values: dict[str, Any], now: datetime) ->
         ball.save(update_fields=[part])
 
 
+def _lacks(ball: Curveball, part: str) -> bool:
+    """No run yet, or one that no worker took up."""
+    link: RunLink | None = getattr(ball, part)
+    return link is None or link.run.state in (RunState.EXPIRED, RunState.LOST)
+
+
 def catch_up(*, attempt: Attempt) -> None:
     """For the sweep: runs of events that could not start before, and finished runs that no page has told of."""
-    for ball in attempt.curveball_rows.exclude(lab="").filter(recovered_at=None).select_related("attempt__user"):
-        if ball.broken_id is None or ball.base_id is None:
+    for ball in (
+        attempt.curveball_rows.exclude(lab="").filter(recovered_at=None).select_related("attempt__user", "broken__run", "base__run")
+    ):
+        if _lacks(ball, "broken") or _lacks(ball, "base"):
             runs_begin(ball=ball, now=timezone.now())
         newest = ball.runlinks.filter(run__state=RunState.DONE).select_related("run", "curveball").last()
         if newest:
