@@ -109,6 +109,7 @@ class Number(ItemBase):
     answer: FixedAnswer | CalculatedAnswer | FormulaAnswer
     rule: Literal["estimate", "derived", "exact"] = "estimate"
     binary_strict: bool = False
+    fleet: Literal["", "floor", "sized"] = ""  # machines at mean traffic, all busy, or at twice that, 60 % busy: then either counts
     hint: str = ""
     wrong: tuple[WrongPath, ...] = ()
 
