@@ -103,6 +103,15 @@ class Clock:
 
 
 @dataclass(frozen=True)
+class Visit:
+    """Phase `phase` from active time `begin_s` to `end_s`."""
+
+    phase: int
+    begin_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
 class ClockState:
     """The clock at one moment; times in seconds.
 
@@ -111,6 +120,7 @@ class ClockState:
     phase_plan_s       what each phase may take as things stand: phases not visited yet shrink when others overran
     debt_s             how far the phases visited so far have used up the time of those to come
     writable           keys of the phases whose text may be saved now
+    visits             every stretch of active time so far with its phase; the last one goes on
     """
 
     at: datetime
@@ -127,6 +137,7 @@ class ClockState:
     hard_close: datetime | None
     next_change_at: datetime | None
     writable: frozenset[str]
+    visits: tuple[Visit, ...] = ()
 
     @property
     def started(self) -> bool:
@@ -142,6 +153,25 @@ def phase_at(now: datetime, clock: Clock) -> ClockState:
     if clock.started_at is None or now < clock.started_at:
         return _before_start(now, clock)
     return _Sitting(clock, clock.started_at, now).state()
+
+
+def active_seconds(moments: Sequence[datetime], clock: Clock) -> list[float]:
+    """Active seconds from the start to each of the moments: what `phase_at` says of them, with the stops read once."""
+    clock = _in_utc(clock)
+    if clock.started_at is None or not moments:
+        return [0.0] * len(moments)
+    asked = [_utc(moment) for moment in moments]
+    sitting = _Sitting(clock, clock.started_at, max(asked))
+    return [sitting.active_at(min(moment, sitting.now)) for moment in asked]
+
+
+def moment_of_active(active_s: float, clock: Clock) -> datetime:
+    """The moment at which active time reaches `active_s`. Raises ValueError for a clock that has not started."""
+    clock = _in_utc(clock)
+    if clock.started_at is None:
+        raise ValueError("the clock has not started")
+    last = clock.closed_at or max([clock.started_at, *(stop.begin for stop in clock.stops)])
+    return _Sitting(clock, clock.started_at, last).wall_at(active_s)
 
 
 # --- before the start ------------------------------------------------------------------------------------------------
@@ -178,15 +208,6 @@ def _before_start(now: datetime, clock: Clock) -> ClockState:
 # --- a sitting that has begun ----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Visit:
-    """Phase `phase` from active time `begin_s` to `end_s`."""
-
-    phase: int
-    begin_s: float
-    end_s: float
-
-
 class _Sitting:
     """One look at a started clock: stops merged once, everything else read off them."""
 
@@ -202,8 +223,8 @@ class _Sitting:
 
     def active_at(self, moment: datetime) -> float:
         """Active seconds between the start and `moment`."""
-        stood = sum((min(end, moment) - begin).total_seconds() for begin, end in self.stopped if begin < moment)
-        return max(0.0, (moment - self.started_at).total_seconds() - stood)
+        stood = sum((min(end, moment) - begin for begin, end in self.stopped if begin < moment), timedelta())  # exact, unlike floats
+        return max(0.0, (moment - self.started_at - stood).total_seconds())
 
     def wall_at(self, active_s: float) -> datetime:
         """The moment at which active time reaches `active_s`."""
@@ -241,6 +262,7 @@ class _Sitting:
             hard_close=hard_close,
             next_change_at=self._next_change(state, phase, deadline, over, hard_close),
             writable=self._writable(state, visits),
+            visits=tuple(visits),
         )
 
     def _deadline(self) -> tuple[datetime | None, int]:
@@ -280,12 +302,12 @@ class _Sitting:
 
     # phases
 
-    def _visits(self) -> list[_Visit]:
+    def _visits(self) -> list[Visit]:
         """Every stretch of active time with the phase it belonged to; the last one goes on."""
         changes = self._strict_changes() if self.clock.mode == "strict" else self._chosen_changes()
         starts = [(0.0, 0), *((at_s, phase) for at_s, phase in changes if at_s <= self.active_s)]
         ends = [at_s for at_s, _ in starts[1:]] + [self.active_s]
-        return [_Visit(phase, begin, end) for (begin, phase), end in zip(starts, ends, strict=True)]
+        return [Visit(phase, begin, end) for (begin, phase), end in zip(starts, ends, strict=True)]
 
     def _chosen_changes(self) -> list[tuple[float, int]]:
         last = len(self.clock.phases) - 1
@@ -302,7 +324,7 @@ class _Sitting:
                 reached = phase
         return changes
 
-    def _plan(self, visits: Sequence[_Visit]) -> tuple[float, ...]:
+    def _plan(self, visits: Sequence[Visit]) -> tuple[float, ...]:
         """What each phase may take: its budget, or its share of what was left when it was entered (or is left now) if that is less."""
         budgets = self.clock.budgets_s
         if self.clock.mode != "soft":
@@ -329,13 +351,13 @@ class _Sitting:
             return max(0.0, self.clock.phase_ends_s[phase] - self.active_s)
         return plan[phase] - spent[phase]
 
-    def _debt_s(self, visits: Sequence[_Visit]) -> float:
+    def _debt_s(self, visits: Sequence[Visit]) -> float:
         visited = {visit.phase for visit in visits}
         return max(0.0, self.active_s - sum(self.clock.budgets_s[phase] for phase in visited))
 
     # writing
 
-    def _writable(self, state: State, visits: Sequence[_Visit]) -> frozenset[str]:
+    def _writable(self, state: State, visits: Sequence[Visit]) -> frozenset[str]:
         if state == "closed" or (state == "paused" and not self._just_stopped()):
             return frozenset()
         if self.clock.mode != "strict":

@@ -119,3 +119,8 @@ def phase_of_tag(attempt: Attempt, tag: str) -> Mapping[str, Any] | None:
 def score_visible(attempt: Attempt) -> bool:
     """Whether the candidate may see marks: released, and not switched off by whoever assigned it."""
     return attempt.status == Status.RELEASED and attempt.show_score
+
+
+def questions_visible(attempt: Attempt) -> bool:
+    """Whether the candidate may look back at what was asked and written: it is over, and whoever assigned it shows it."""
+    return attempt.status not in LIVE and attempt.show_questions
