@@ -12,6 +12,7 @@ from mlsd_app.interviews.closing import grade_enqueue
 from mlsd_app.interviews.events import attempt_lock, event_add
 from mlsd_app.interviews.models import Attempt, Status
 from mlsd_app.interviews.refusals import Refused
+from mlsd_app.interviews.scoring import grade
 
 CLAIM_HOLDS = timedelta(seconds=120)  # a worker that has not finished by then is taken for dead
 UNCLAIMED_AFTER = timedelta(seconds=30)
@@ -21,8 +22,6 @@ def attempt_grade(*, attempt_id: str, now: datetime) -> bool:
     """Grades the attempt if it waits for that and nobody else is at it; whether it did. Safe to call any number of times."""
     if not _claim(attempt_id, now):
         return False
-    from mlsd_app.interviews.scoring import grade
-
     grade(attempt=Attempt.objects.get(pk=attempt_id), now=now)
     with transaction.atomic():
         row = attempt_lock(attempt=Attempt(pk=attempt_id))

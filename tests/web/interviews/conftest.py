@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
+from django.db import connections
 from django.test import Client
 
 from mlsd_app.accounts.models import User
-from mlsd_app.interviews import lifecycle
+from mlsd_app.interviews import lifecycle, runs
+from mlsd_app.interviews.interviewer import throwing
 from mlsd_app.interviews.models import Attempt
 from problems.loader import load_problem
 from problems.schema import Problem
+from tests.web.interviews.bench import Bench
 
 NOW = datetime(2026, 3, 2, 14, 3, 22, 123457, tzinfo=UTC)
 LIMIT_S = 2700
@@ -53,3 +60,34 @@ def ready(user: User, problem: Problem) -> Attempt:
 def running(ready: Attempt, user: User) -> Attempt:
     """Begun at NOW, to end at `at(LIMIT_S)`."""
     return lifecycle.attempt_start(attempt=ready, actor=user, now=NOW)
+
+
+@pytest.fixture
+def threads_database(transactional_db: None, tmp_path: Path) -> Iterator[None]:
+    """A database that threads share as the site's processes do. SQLite's tests run in memory, where a second writer fails at once
+    instead of waiting its turn; here they get a copy in a file."""
+    memory = connections["default"]
+    if memory.vendor != "sqlite":
+        yield
+        return
+    memory.ensure_connection()
+    named, file = memory.settings_dict["NAME"], str(tmp_path / "threads.sqlite3")
+    with closing(sqlite3.connect(file)) as copy:
+        memory.connection.backup(copy)
+    memory.settings_dict["NAME"] = file  # the dictionary that every new connection reads
+    del connections["default"]
+    try:
+        yield
+    finally:
+        connections["default"].close()
+        memory.settings_dict["NAME"] = named
+        connections["default"] = memory
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """Runs that are finished as soon as they are asked for, with the metrics a test decides on."""
+    made = Bench()
+    for place in (runs, throwing):
+        monkeypatch.setattr(place, "run_start", made.run_start)
+    return made
