@@ -113,6 +113,7 @@ def close(
     if not done:
         return False
     attempt.stops.filter(end=None).update(end=at)
+    attempt.curveball_rows.filter(state="active").exclude(lab="").update(state="missed")
     attempt.refresh_from_db()
     what = {"reason": str(reason), "closed_at": at.isoformat(), **(data or {})}
     event_add(attempt=attempt, kind="close", now=now, data=what, actor=actor, online=online)

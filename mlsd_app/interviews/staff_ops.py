@@ -166,6 +166,7 @@ def attempt_reopen(*, attempt: Attempt, actor: User, reason: str, now: datetime,
     if row.closes_at is not None:
         row.closes_at = max(row.closes_at, now + timedelta(seconds=target_s))
     row.save()
+    row.curveball_rows.filter(state="missed").update(state="active")
     event_add(attempt=row, kind="reopen", now=now, actor=actor, data={"reason": reason, "add_s": add_s}, state=state)
     if (missing_s := _missing_s(row, state, target_s)) > 0:
         _adjust(row, missing_s, state.phase_index or 0, actor, reason, now, {"reopen_add_s": add_s})

@@ -10,11 +10,13 @@ from django.db import transaction
 from mlsd_app.interviews.clock import ClockState
 from mlsd_app.interviews.events import attempt_lock, event_add
 from mlsd_app.interviews.interviewer import curveballs, prompts
-from mlsd_app.interviews.interviewer.record import interviewer_of, told_facts
+from mlsd_app.interviews.interviewer.record import interviewer_of
 from mlsd_app.interviews.interviewer.throwing import catch_up, throw
 from mlsd_app.interviews.models import Attempt, Event, Status
+from mlsd_app.interviews.scoring.graders import grade_item
+from mlsd_app.interviews.scoring.reading import sheet_of
 from mlsd_app.interviews.selectors import clock_of
-from problems.interview_schema import Curveball, Interviewer, Rubric
+from problems.interview_schema import Curveball, Interviewer
 
 SPOKEN = ("nudge", "probe", "focus", "closing")
 ANSWERS = ("save", "question", "confirm", "assumption", "run", "pin", "claim")  # what shows that a probe was taken up
@@ -88,14 +90,11 @@ def _said(attempt: Attempt) -> prompts.Said:
 
 
 def _settled_by(attempt: Attempt) -> Callable[[str], bool]:
-    """Whether there is no need to probe for a rubric item any more."""
+    """Whether there is no need to probe for a rubric item: the rules give it points as things stand, asked-for facts included."""
 
     def settled(item_id: str) -> bool:
-        item = next((item for item in Rubric.model_validate(attempt.content["rubric"]).items if item.id == item_id), None)
-        if item is None:
-            return False
-        if item.grade == "fact":
-            return bool(set(item.needs) & told_facts(attempt).keys())
-        return False
+        sheet = sheet_of(attempt)
+        item = next((item for item in sheet.rubric.items if item.id == item_id), None)
+        return item is not None and bool(grade_item(item, sheet).points)
 
     return settled
