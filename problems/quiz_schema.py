@@ -151,10 +151,12 @@ class Change(Content):
 
 
 class LabQuestion(ItemBase):
-    """A question whose truth a lab computes, for each setting of `vary` on top of `base`.
+    """A question whose truth a lab computes, on top of `base`.
 
     value: the metric at these parameters. direction: does the metric rise, fall or hardly move under `change`?
-    order: the settings by the metric. pick: the one setting that meets `target`, a condition (`problems.conditions`).
+    Both are asked anew for each combination of `vary`.
+    order: the settings of `vary` by the metric. pick: the one setting of `vary` that meets `target`, a condition
+    (`problems.conditions`). Both are asked anew for each combination of `world`, which the stem leaves open.
     """
 
     type: Literal["lab"]
@@ -163,6 +165,7 @@ class LabQuestion(ItemBase):
     preset: str = ""
     base: dict[str, Scalar | tuple[Scalar, ...]] = {}
     vary: dict[str, tuple[Scalar | tuple[Scalar, ...], ...]] = {}
+    world: dict[str, tuple[Scalar | tuple[Scalar, ...], ...]] = {}
     ask: Literal["value", "direction", "order", "pick"]
     metric: str = ""
     target: str = ""
@@ -175,6 +178,8 @@ class LabQuestion(ItemBase):
             raise ValueError(f"item {self.id!r}: a pick needs `target`, every other question `metric`")
         if (self.ask == "direction") != (self.change is not None):
             raise ValueError(f"item {self.id!r}: a direction question, and only that, needs `change`")
+        if self.ask in ("value", "direction") and self.world:
+            raise ValueError(f"item {self.id!r}: `world` belongs to order and pick; a {self.ask} question lists its settings in `vary`")
         return self
 
 

@@ -175,14 +175,14 @@ def run_cancel(*, run: Run) -> None:
 
 def run_finish(*, run: Run, result: Result) -> None:
     """Stores the result: from here on it cannot be lost."""
-    body = plain(result)
-    run.result = StoredResult.objects.create(
-        cache_key=run.cache_key,
-        owner=run.user if run.dataset_id else None,
-        metrics=body.pop("metrics"),
-        body=rounded(body),
-    )
+    run.result = result_store(cache_key=run.cache_key, result=result, owner=run.user if run.dataset_id else None)
     run_close(run=run, state=RunState.DONE)
+
+
+def result_store(*, cache_key: str, result: Result, owner: User | None = None) -> StoredResult:
+    """Keeps a finished Result under the key that names its inputs; `owner` where the user's own data went in."""
+    body = plain(result)
+    return StoredResult.objects.create(cache_key=cache_key, owner=owner, metrics=body.pop("metrics"), body=rounded(body))
 
 
 def run_close(*, run: Run, state: RunState, error: str = "") -> bool:
