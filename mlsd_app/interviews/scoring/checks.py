@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
 
-from mlsd_app.interviews.kinds import kind_of
+from mlsd_app.interviews.scoring.graph import Graph, Row, backwards, in_order, kind, reachable, without_cycles
 
-Row = Mapping[str, Any]
-REQUEST_PATH = "request path"
 # What answers a request, if the call ends there.
 _ANSWERING = """
 ranker reranker blender auction llm decode_pool model_server ann_index inverted_index shards merger online_store feature_store cache
@@ -22,7 +18,6 @@ LEARNING_FROM = frozenset(
 )
 TRAINING_DATA = frozenset({"offline_store", "label_join", "feature_store", "data_engine"})
 UNREPLICATED_IS_FINE = frozenset({"client", "sensor"})
-MAX_PATHS = 20_000  # steps of a search for the slowest path
 
 
 @dataclass(frozen=True)
@@ -34,48 +29,6 @@ class Check:
     ok: bool | None
     detail: str
     components: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Graph:
-    """Rows of the two lists; edges whose ends do not exist, or that begin where they end, are left out."""
-
-    components: Sequence[Row]
-    all_edges: Sequence[Row] = field(default_factory=tuple)
-
-    @cached_property
-    def by_key(self) -> dict[str, Row]:
-        return {str(row["key"]): row for row in self.components}
-
-    @cached_property
-    def edges(self) -> list[Row]:
-        known = self.by_key
-        return [edge for edge in self.all_edges if edge.get("from") in known and edge.get("to") in known and edge["from"] != edge["to"]]
-
-    def successors(self, *modes: str) -> dict[str, list[str]]:
-        """{key: keys} over edges of these modes, all of them if none is given."""
-        found: dict[str, list[str]] = {key: [] for key in self.by_key}
-        for edge in self.edges:
-            if not modes or edge.get("mode", "sync") in modes:
-                found[edge["from"]].append(edge["to"])
-        return found
-
-    def of_kind(self, *kinds: str) -> list[str]:
-        return [key for key, row in self.by_key.items() if kind(row) in kinds]
-
-    def on_path(self) -> list[str]:
-        return [key for key, row in self.by_key.items() if row.get("stage", REQUEST_PATH) == REQUEST_PATH]
-
-    def names(self, keys: Sequence[str]) -> str:
-        return ", ".join(name(self.by_key[key]) for key in keys)
-
-
-def kind(row: Row) -> str:
-    return kind_of(str(row.get("kind") or ""))
-
-
-def name(row: Row) -> str:
-    return str(row.get("name") or row.get("kind") or row["key"]).replace("_", " ")
 
 
 def design_checks(components: Sequence[Row], edges: Sequence[Row], facts: Mapping[str, float]) -> list[Check]:
@@ -113,15 +66,6 @@ def _answers(graph: Graph, facts: Mapping[str, float]) -> Check:
     return Check("answer", title, False, "No chain of sync calls leads from the client to a component that answers.", tuple(clients))
 
 
-def reachable(successors: Mapping[str, Sequence[str]], starts: Sequence[str]) -> set[str]:
-    seen, waiting = set(starts), list(starts)
-    while waiting:
-        new = [key for key in successors[waiting.pop()] if key not in seen]
-        seen.update(new)
-        waiting += new
-    return seen
-
-
 def _latency(graph: Graph, facts: Mapping[str, float]) -> Check:
     title, budget = "The slowest chain of calls fits the latency", facts.get("latency_ms")
     timed = [row for row in graph.components if row.get("p99_ms") is not None]
@@ -134,19 +78,19 @@ def _latency(graph: Graph, facts: Mapping[str, float]) -> Check:
 
 
 def slowest_path(graph: Graph) -> list[str]:
-    """The chain of sync calls with the largest sum of p99s; a component counts once, so cycles end a chain."""
-    successors = graph.successors("sync")
+    """The chain of sync calls with the largest sum of p99s, after edges that close a cycle are left out."""
+    calls = without_cycles(list(graph.by_key), graph.successors("sync"))
+    order = in_order(calls)
     cost = {key: float(row.get("p99_ms") or 0) for key, row in graph.by_key.items()}
-    best: list[str] = []
-    best_cost, steps = -1.0, 0
-    waiting = [([key], cost[key]) for key in graph.by_key]
-    while waiting and steps < MAX_PATHS:
-        path, total = waiting.pop()
-        steps += 1
-        if total > best_cost:
-            best, best_cost = path, total
-        waiting += [([*path, key], total + cost[key]) for key in successors[path[-1]] if key not in path]
-    return best
+    after: dict[str, tuple[float, str | None]] = {}
+    for key in reversed(order):
+        after[key] = max(((after[target][0] + cost[target], target) for target in calls[key]), default=(0.0, None))
+    path: list[str] = []
+    step: str | None = max(order, key=lambda key: after[key][0] + cost[key])
+    while step is not None:
+        path.append(step)
+        step = after[step][1]
+    return path
 
 
 def _replicas(graph: Graph, facts: Mapping[str, float]) -> Check:
@@ -158,20 +102,11 @@ def _replicas(graph: Graph, facts: Mapping[str, float]) -> Check:
 
 def _feedback(graph: Graph, facts: Mapping[str, float]) -> Check:
     trainers = graph.of_kind("trainer")
-    backwards = _reversed(graph.successors())
-    bad = [
-        key for key in trainers if not any(kind(graph.by_key[source]) in LEARNING_FROM for source in reachable(backwards, [key]) - {key})
-    ]
+    sources = backwards(graph.successors())
+    fed_by = {key: {kind(graph.by_key[source]) for source in reachable(sources, [key]) - {key}} for key in trainers}
+    bad = [key for key, kinds in fed_by.items() if not kinds & LEARNING_FROM]
     fault = "No connection brings logs, labels or feedback to the trainer."
     return _result("feedback", "Labels come back to the trainer", bad, fault, "Logs or labels reach it.", checked=bool(trainers))
-
-
-def _reversed(successors: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {key: [] for key in successors}
-    for source, targets in successors.items():
-        for target in targets:
-            found[target].append(source)
-    return found
 
 
 def _training(graph: Graph, facts: Mapping[str, float]) -> Check:

@@ -13,14 +13,14 @@ from html import escape
 from textwrap import wrap
 
 from mlsd_app.interviews.kinds import COMPONENT_KINDS
-from mlsd_app.interviews.scoring.checks import REQUEST_PATH, Graph, Row, kind, name
+from mlsd_app.interviews.scoring.graph import REQUEST_PATH, Graph, Row, in_order, kind, longest, name, without_cycles
 
 STAGES = (REQUEST_PATH, "stream", "batch", "offline")
 WIDTH, LINE, PAD = 168, 16, 10  # of a box, a line of text, and within a box, in px
-GAP_X, GAP_Y, MARGIN, LEGEND = 72, 26, 16, 34
-CHARACTERS, MAX_LINES = 22, 4  # of a name in a box
+GAP_X, GAP_Y, MARGIN, LEGEND = 76, 26, 16, 34
+LANE = 14  # between two connections that lead back, which run below everything
+CHARACTERS, MAX_LINES = 20, 4  # of a name in a box
 SWEEPS = 4  # of barycentres, there and back
-ARROW = "diagram-arrow"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Box:
 
     @property
     def height(self) -> float:
-        return 2 * PAD + LINE * (len(self.lines) + 1)
+        return 2 * PAD + LINE * (len(self.lines) + 2)
 
     @property
     def middle(self) -> float:
@@ -53,25 +53,38 @@ class Layout:
     def by_key(self) -> dict[str, Box]:
         return {box.key: box for box in self.boxes}
 
+    @cached_property
+    def lanes(self) -> dict[str, float]:
+        """{edge key: height of the lane} of the connections that lead back."""
+        back = [str(edge["key"]) for edge in self.edges if self.by_key[edge["to"]].x < self.by_key[edge["from"]].x]
+        return {key: self.bottom + LANE * (number + 1) for number, key in enumerate(back)}
+
+    @property
+    def bottom(self) -> float:
+        return max(box.y + box.height for box in self.boxes)
+
     @property
     def width(self) -> float:
-        return max(box.x + WIDTH for box in self.boxes) + GAP_X
+        return max(box.x + WIDTH for box in self.boxes) + MARGIN + GAP_X / 2
 
     @property
     def height(self) -> float:
-        return max(box.y + box.height for box in self.boxes) + MARGIN + GAP_Y
+        return self.bottom + LANE * len(self.lanes) + MARGIN
 
 
-def diagram_svg(components: Sequence[Row], edges: Sequence[Row]) -> str:
-    """An SVG element to stand in a page; a sentence in place of a picture when there is nothing to draw. No scripts, no styles."""
+def diagram_svg(components: Sequence[Row], edges: Sequence[Row], *, ident: str = "diagram") -> str:
+    """An SVG element to stand in a page; a sentence in place of a picture when there is nothing to draw. No scripts, no styles.
+
+    ident  begins the ids within, so that two drawings can stand in one page
+    """
     if not components:
         return _empty()
     layout = laid_out(Graph(components, edges))
     size = f'width="{layout.width:g}" height="{layout.height:g}" viewBox="0 0 {layout.width:g} {layout.height:g}"'
-    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="diagram" role="img" aria-labelledby="diagram-title diagram-desc" {size}>'
-    words = f'<title id="diagram-title">The drawn system</title><desc id="diagram-desc">{escape(description(components, edges))}</desc>'
-    lines = "".join(_edge(edge, layout) for edge in layout.edges)
-    return f"{head}{words}{_marker()}{_legend(layout)}{lines}{''.join(_box(box) for box in layout.boxes)}</svg>"
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing" role="img" aria-labelledby="{ident}-title {ident}-desc" {size}>'
+    words = f'<title id="{ident}-title">The drawn system</title><desc id="{ident}-desc">{escape(description(components, edges))}</desc>'
+    lines = "".join(_edge(edge, layout, ident) for edge in layout.edges)
+    return f"{head}{words}{_marker(ident)}{_legend(layout)}{lines}{''.join(_box(box) for box in layout.boxes)}</svg>"
 
 
 def description(components: Sequence[Row], edges: Sequence[Row]) -> str:
@@ -93,7 +106,7 @@ def laid_out(graph: Graph) -> Layout:
     """No two boxes overlap: each layer is a column of its own, each box stands below the one before."""
     layers = _ordered(_layers(graph), graph)
     labels = {key: _label(row) for key, row in graph.by_key.items()}
-    heights = {key: 2 * PAD + LINE * (len(lines) + 1) for key, (lines, _) in labels.items()}
+    heights = {key: 2 * PAD + LINE * (len(lines) + 2) for key, (lines, _) in labels.items()}
     tallest = max(sum(heights[key] + GAP_Y for key in layer) for layer in layers)
     boxes: list[Box] = []
     for column, layer in enumerate(layers):
@@ -117,57 +130,16 @@ def _label(row: Row) -> tuple[tuple[str, ...], str]:
 def _layers(graph: Graph) -> list[list[str]]:
     """Longest path over sync edges; what no sync edge joins is placed one after what feeds it. Edges that close a cycle do not count."""
     keys = list(graph.by_key)
-    sync = _without_cycles(keys, graph.successors("sync"))
-    depth = _longest(keys, sync)
+    sync = without_cycles(keys, graph.successors("sync"))
+    depth = longest(sync)
     alone = [key for key in keys if not sync[key] and all(key not in targets for targets in sync.values())]
-    every = _without_cycles(keys, graph.successors())
-    for key in _in_order(keys, every):
+    every = without_cycles(keys, graph.successors())
+    for key in in_order(every):
         feeding = [depth[source] + 1 for source in keys if key in every[source]]
         if key in alone and feeding:
             depth[key] = max(feeding)
     used = sorted(set(depth.values()))
     return [[key for key in keys if depth[key] == level] for level in used]
-
-
-def _without_cycles(keys: Sequence[str], successors: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """The edges without those that lead back to a component on the way (depth first, in the order of the list)."""
-    kept: dict[str, list[str]] = {key: [] for key in keys}
-    state = dict.fromkeys(keys, 0)  # 0 new, 1 on the way, 2 done
-    for start in keys:
-        stack = [(start, iter(successors[start]))] if not state[start] else []
-        state[start] = state[start] or 1
-        while stack:
-            key, targets = stack[-1]
-            target = next(targets, None)
-            if target is None:
-                state[key] = 2
-                stack.pop()
-            elif state[target] != 1:
-                kept[key].append(target)
-                if not state[target]:
-                    state[target] = 1
-                    stack.append((target, iter(successors[target])))
-    return kept
-
-
-def _in_order(keys: Sequence[str], successors: Mapping[str, Sequence[str]]) -> list[str]:
-    """Topological order of an acyclic graph (Kahn 1962)."""
-    waiting_for = {key: sum(targets.count(key) for targets in map(list, successors.values())) for key in keys}
-    ready = [key for key in keys if not waiting_for[key]]
-    for key in ready:
-        for target in successors[key]:
-            waiting_for[target] -= 1
-            if not waiting_for[target]:
-                ready.append(target)
-    return ready
-
-
-def _longest(keys: Sequence[str], successors: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    depth = dict.fromkeys(keys, 0)
-    for key in _in_order(keys, successors):
-        for target in successors[key]:
-            depth[target] = max(depth[target], depth[key] + 1)
-    return depth
 
 
 def _ordered(layers: list[list[str]], graph: Graph) -> list[list[str]]:
@@ -200,16 +172,14 @@ def _by_barycentre(layer: Sequence[str], beside: Sequence[str], neighbours: Mapp
 def _empty() -> str:
     text = "No components yet"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="diagram diagram-empty" role="img" width="240" height="48" viewBox="0 0 240 48">'
-        f'<title>{text}</title><text class="diagram-name" x="16" y="28">{text}</text></svg>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="drawing drawing-empty" role="img" width="240" height="48" viewBox="0 0 240 48">'
+        f'<title>{text}</title><text class="drawing-name" x="16" y="28">{text}</text></svg>'
     )
 
 
-def _marker() -> str:
-    return (
-        f'<defs><marker id="{ARROW}" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse">'
-        '<path class="diagram-head" d="M0 0L8 4L0 8z"/></marker></defs>'
-    )
+def _marker(ident: str) -> str:
+    shape = 'viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto-start-reverse"'
+    return f'<defs><marker id="{ident}-arrow" {shape}><path class="drawing-head" d="M0 0L8 4L0 8z"/></marker></defs>'
 
 
 def _legend(layout: Layout) -> str:
@@ -217,9 +187,9 @@ def _legend(layout: Layout) -> str:
     marks = []
     for number, stage in enumerate(used):
         x = MARGIN + number * 112
-        swatch = f'<rect class="diagram-swatch diagram-{_class(stage)}" x="{x}" y="{MARGIN - 6}" width="12" height="12" rx="3"/>'
-        marks.append(f'{swatch}<text class="diagram-legend" x="{x + 18}" y="{MARGIN + 4}">{escape(stage.capitalize())}</text>')
-    return f'<g class="diagram-stages">{"".join(marks)}</g>'
+        swatch = f'<rect class="drawing-swatch drawing-stage-{_class(stage)}" x="{x}" y="{MARGIN - 6}" width="12" height="12" rx="3"/>'
+        marks.append(f'{swatch}<text class="drawing-legend" x="{x + 18}" y="{MARGIN + 4}">{escape(stage.capitalize())}</text>')
+    return f'<g class="drawing-stages">{"".join(marks)}</g>'
 
 
 def _class(stage: str) -> str:
@@ -228,31 +198,38 @@ def _class(stage: str) -> str:
 
 def _box(box: Box) -> str:
     lines = "".join(
-        f'<text class="diagram-name" x="{box.x + PAD:g}" y="{box.y + PAD + LINE * (number + 0.8):g}">{escape(line)}</text>'
+        f'<text class="drawing-name" x="{box.x + PAD:g}" y="{box.y + PAD + LINE * (number + 0.8):g}">{escape(line)}</text>'
         for number, line in enumerate(box.lines)
     )
-    below = box.y + PAD + LINE * (len(box.lines) + 0.8)
-    label = f'<text class="diagram-kind" x="{box.x + PAD:g}" y="{below:g}">{escape(box.label)}</text>'
-    frame = f'<rect class="diagram-box" x="{box.x:g}" y="{box.y:g}" width="{WIDTH}" height="{box.height:g}" rx="8"/>'
-    return f'<g class="diagram-component diagram-{_class(box.stage)}" data-key="{escape(box.key)}">{frame}{lines}{label}</g>'
+    small = "".join(
+        f'<text class="drawing-kind" x="{box.x + PAD:g}" y="{box.y + PAD + LINE * (len(box.lines) + number + 0.8):g}">{escape(line)}</text>'
+        for number, line in enumerate((box.label, box.stage))
+    )
+    frame = f'<rect class="drawing-box" x="{box.x:g}" y="{box.y:g}" width="{WIDTH}" height="{box.height:g}" rx="8"/>'
+    return f'<g class="drawing-component drawing-stage-{_class(box.stage)}" data-key="{escape(box.key)}">{frame}{lines}{small}</g>'
 
 
-def _edge(edge: Row, layout: Layout) -> str:
+def _edge(edge: Row, layout: Layout, ident: str) -> str:
     source, target = layout.by_key[edge["from"]], layout.by_key[edge["to"]]
     mode = str(edge.get("mode") or "sync")
-    path = f'<path class="diagram-edge diagram-{escape(mode)}" d="{_curve(source, target)}" marker-end="url(#{ARROW})"/>'
+    curve = _curve(source, target, layout.lanes.get(str(edge["key"])))
+    path = f'<path class="drawing-edge drawing-mode-{escape(mode)}" d="{curve}" marker-end="url(#{ident}-arrow)"/>'
     return f"{path}{_carried(edge, source, target)}"
 
 
-def _curve(source: Box, target: Box) -> str:
-    """Left to right from side to side; within a column and backwards around the right side of both."""
+def _curve(source: Box, target: Box, lane: float | None) -> str:
+    """From side to side; back through a lane below; within a column around the right side of both."""
+    if lane is not None:
+        start, end, turn = source.x + WIDTH * 0.55, target.x + WIDTH * 0.45, LANE / 2
+        down = f"M{start:g} {source.y + source.height:g}V{lane - turn:g}q0 {turn:g} {-turn:g} {turn:g}"
+        return f"{down}H{end + turn:g}q{-turn:g} 0 {-turn:g} {-turn:g}V{target.y + target.height:g}"
     if target.x > source.x:
         half = (target.x - source.x - WIDTH) / 2
         start, end = source.x + WIDTH, target.x
         return f"M{start:g} {source.middle:g}C{start + half:g} {source.middle:g} {end - half:g} {target.middle:g} {end:g} {target.middle:g}"
-    start, end = source.x + WIDTH, target.x + WIDTH
-    out = max(start, end) + GAP_X / 2
-    return f"M{start:g} {source.middle:g}C{out:g} {source.middle:g} {out:g} {target.middle:g} {end:g} {target.middle:g}"
+    out = source.x + WIDTH + GAP_X / 2
+    start = source.x + WIDTH
+    return f"M{start:g} {source.middle:g}C{out:g} {source.middle:g} {out:g} {target.middle:g} {start:g} {target.middle:g}"
 
 
 def _carried(edge: Row, source: Box, target: Box) -> str:
@@ -262,4 +239,4 @@ def _carried(edge: Row, source: Box, target: Box) -> str:
         return ""
     short = text if len(text) <= 11 else f"{text[:10]}\N{HORIZONTAL ELLIPSIS}"
     x, y = (source.x + WIDTH + target.x) / 2, (source.middle + target.middle) / 2 - 5
-    return f'<text class="diagram-carries" x="{x:g}" y="{y:g}" text-anchor="middle">{escape(short)}</text>'
+    return f'<text class="drawing-carries" x="{x:g}" y="{y:g}" text-anchor="middle">{escape(short)}</text>'

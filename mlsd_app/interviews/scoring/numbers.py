@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from mlsd_app.interviews.interviewer.facts import fed_inputs
 from mlsd_app.interviews.scoring import words
+from mlsd_app.interviews.scoring.figures import physical, same_measure
 from mlsd_app.interviews.scoring.marks import Mark, mark, not_shown
 from mlsd_app.interviews.scoring.sheet import Row, Sheet
 from problems.calculators import Calculator, CalculatorOutput, evaluate
@@ -20,7 +21,6 @@ FULL, HALF = 2.0, 10.0  # factors either way, as for an estimate in the quiz
 FULL_SHARE, HALF_SHARE = 1.25, 2.0  # of percentages and ratios, where a factor of two says little
 MAX_VALUES = 3  # for one output: more than these are guesses, not an estimate
 FLOOR, SIZED = {"peak": 1.0, "busy": 1.0}, {"peak": 2.0, "busy": 0.6}
-MEASURES = frozenset({"information", "time", "money", "compute", "length", "energy"})
 
 
 @dataclass(frozen=True)
@@ -151,26 +151,14 @@ def _given(row: Row, expected_unit: str) -> Quantity | None:
         return None
     wanted = parse_unit(expected_unit)
     bare = Quantity(value, expected_unit, wanted.dimension, value * wanted.factor)
-    assumed = None if _physical(wanted.dimension) or expected_unit == "%" else bare
+    assumed = None if physical(wanted.dimension) or expected_unit == "%" else bare
     if not unit:
         return assumed
     try:
         quantity = parse_quantity(f"{value:.12g} {unit}", expect=expected_unit)
     except UnitError:
         return assumed if unit.replace(" ", "").isalpha() else None
-    return quantity if _comparable(quantity.dimension, wanted.dimension) else None
-
-
-def _comparable(given: str, wanted: str) -> bool:
-    """Same measure, whatever is counted: 12 machines may stand for 12 nodes and B/vector for B; 12 GB may not stand for nodes."""
-    return (given == RATIO) == (wanted == RATIO) and _physical(given) == _physical(wanted)
-
-
-def _physical(dimension: str) -> tuple[tuple[str, bool], ...]:
-    """The parts of a dimension that are measured and not counted, each with whether it stands below the line."""
-    above, _, below = dimension.partition("/")
-    parts = [(part, under) for side, under in ((above, False), (below, True)) for part in side.split("*")]
-    return tuple(sorted(part for part in parts if part[0] in MEASURES))
+    return quantity if same_measure(quantity.dimension, wanted.dimension) else None
 
 
 def share_of(ratio: float, *, is_share: bool) -> float:
