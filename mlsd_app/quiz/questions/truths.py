@@ -201,9 +201,17 @@ def _call(target: str, runs: Sequence[Sequence[MetricRow]], asked: frozenset[str
     calls = set()
     for signs in itertools.product((-1, 1), repeat=len(names)):
         shift = dict(zip(names, signs, strict=True))
-        moved = {key: mean(found) + MARGIN_SE * _se(found) * shift[key.partition("@")[0]] for key, found in known.items()}
+        moved = {key: _moved(found, shift[key.partition("@")[0]]) for key, found in known.items()}
         calls.add(holds(target, moved))
     return calls.pop() if len(calls) == 1 else None
+
+
+def _moved(values: Sequence[float], sign: int) -> float:
+    """The mean, two standard errors up or down; of what is above zero by ratio, so that a wild spread far off does not blur it."""
+    if min(values) > 0:
+        logs = [math.log(value) for value in values]
+        return math.exp(mean(logs) + sign * MARGIN_SE * _se(logs))
+    return mean(values) + sign * MARGIN_SE * _se(values)
 
 
 def _asked(runs: Sequence[Sequence[MetricRow]], asked: frozenset[str]) -> list[dict[str, Any]]:
