@@ -13,11 +13,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 from kombu.exceptions import OperationalError
+from redis import RedisError
 
 from mlsd_app.accounts.models import User
 from mlsd_app.celery import app
 from mlsd_app.interviews.clock import ClockState
 from mlsd_app.interviews.events import attempt_lock, event_add
+from mlsd_app.interviews.live import redis_answers
 from mlsd_app.interviews.models import Attempt, Reason, Status
 from mlsd_app.interviews.selectors import state_of
 
@@ -127,10 +129,15 @@ def grade_after_commit(attempt: Attempt) -> None:
 
 
 def grade_enqueue(attempt_id: str) -> None:
-    """Asks a worker to grade. Without a broker nothing is lost: the sweep asks again for every row with grading_needed."""
+    """Asks a worker to grade. Without a broker nothing is lost: the sweep asks again for every row with grading_needed.
+
+    The broker is asked only where Redis answers: Celery takes seconds to find out that it does not, and somebody waits for the close.
+    """
+    if not redis_answers():
+        return
     try:
         app.send_task(GRADE_TASK, [attempt_id], retry=False)
-    except (OperationalError, OSError) as error:
+    except (OperationalError, RedisError) as error:
         logger.warning("attempt %s: grading not queued yet: %s", attempt_id, error)
 
 

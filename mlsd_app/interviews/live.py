@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from functools import cache, partial
+from typing import Any
 from uuid import UUID
 
 import redis
@@ -33,7 +35,12 @@ def board_key(board: str) -> str:
 
 def publish_after_commit(attempt: Attempt, event: Event) -> None:
     row = {"attempt": str(attempt.pk), "seq": str(event.seq), "kind": event.kind, "at": event.at.isoformat()}
-    transaction.on_commit(partial(_publisher(os.getpid(), settings.REDIS_URL).publish, row, attempt.board), robust=True)
+    transaction.on_commit(partial(_publisher().publish, row, attempt.board), robust=True)
+
+
+def redis_answers() -> bool:
+    """Whether it is worth asking anything of Redis now; found out within TIMEOUT_S."""
+    return _publisher().answers()
 
 
 class Publisher:
@@ -44,18 +51,34 @@ class Publisher:
         self._silent_until = 0.0
 
     def publish(self, row: dict[str, str], board: str) -> None:
-        if time.monotonic() < self._silent_until:
+        if self._silent:
             return
         pipe = self._client.pipeline(transaction=False)
         for key in [attempt_key(row["attempt"]), *([board_key(board)] if board else [])]:
             pipe.xadd(key, row, maxlen=MAX_ENTRIES, approximate=True)  # type: ignore[arg-type]
             pipe.expire(key, KEEP_S)
+        self._ask(pipe.execute)
+
+    def answers(self) -> bool:
+        return not self._silent and self._ask(self._client.ping)
+
+    @property
+    def _silent(self) -> bool:
+        return time.monotonic() < self._silent_until
+
+    def _ask(self, what: Callable[[], Any]) -> bool:
         try:
-            pipe.execute()
+            what()
         except redis.RedisError:
             self._silent_until = time.monotonic() + SILENT_S
+            return False
+        return True
+
+
+def _publisher() -> Publisher:
+    return _publisher_of(os.getpid(), settings.REDIS_URL)
 
 
 @cache
-def _publisher(pid: int, url: str) -> Publisher:
+def _publisher_of(pid: int, url: str) -> Publisher:
     return Publisher(url)

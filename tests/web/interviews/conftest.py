@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from django.db import connections
 from django.test import Client
 
 from mlsd_app.accounts.models import User
-from mlsd_app.interviews import lifecycle, runs
+from mlsd_app.celery import app
+from mlsd_app.interviews import closing, lifecycle, runs
 from mlsd_app.interviews.interviewer import throwing
 from mlsd_app.interviews.models import Attempt
 from problems.loader import load_problem
@@ -72,7 +73,7 @@ def threads_database(transactional_db: None, tmp_path: Path) -> Iterator[None]:
         return
     memory.ensure_connection()
     named, file = memory.settings_dict["NAME"], str(tmp_path / "threads.sqlite3")
-    with closing(sqlite3.connect(file)) as copy:
+    with contextlib.closing(sqlite3.connect(file)) as copy:
         memory.connection.backup(copy)
     memory.settings_dict["NAME"] = file  # the dictionary that every new connection reads
     del connections["default"]
@@ -91,3 +92,12 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Bench:
     for place in (runs, throwing):
         monkeypatch.setattr(place, "run_start", made.run_start)
     return made
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Attempts that workers were asked to grade, with a broker that is said to be there."""
+    sent: list[str] = []
+    monkeypatch.setattr(closing, "redis_answers", lambda: True)
+    monkeypatch.setattr(app, "send_task", lambda name, args, **options: sent.append(args[0]))
+    return sent

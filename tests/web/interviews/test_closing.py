@@ -13,7 +13,6 @@ import pytest
 from django.db import connections
 
 from mlsd_app.accounts.models import User
-from mlsd_app.celery import app
 from mlsd_app.interviews import grading, lifecycle, staff_ops, upkeep
 from mlsd_app.interviews.models import Attempt, Event, Reason, Status
 from mlsd_app.interviews.refusals import Refused
@@ -32,14 +31,6 @@ def fresh(attempt: Attempt) -> Attempt:
 
 def kinds(attempt: Attempt) -> list[str]:
     return list(attempt.events.values_list("kind", flat=True))
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Attempts that workers were asked to grade."""
-    sent: list[str] = []
-    monkeypatch.setattr(app, "send_task", lambda name, args, **options: sent.append(args[0]))
-    return sent
 
 
 # --- the moment ------------------------------------------------------------------------------------------------------
