@@ -9,18 +9,20 @@ const AT_ZERO_MS = 400; // tabs that reach zero together do not ask together
 
 export class ClockView {
   /**
-   * onState(shown, before) is called when state or phase change; onReached(yes) when the site answers or stops answering.
-   * `idleMs` tells how long nothing has been typed, for an interviewer who does not interrupt.
+   * onState(shown, before)   state or phase have changed
+   * onReached(yes)           the site answers, or does not any more
+   * onSync()                 after each answer to a question for the clock
+   * idleMs()                 how long nothing was typed, null if nothing was yet: an interviewer does not interrupt
    */
-  constructor(room, config, { onState, onReached }) {
-    Object.assign(this, { room, config, onState, onReached });
+  constructor(room, config, { onState, onReached, onSync, idleMs }) {
+    Object.assign(this, { room, config, onState, onReached, onSync, idleMs });
     this.part = (name) => room.querySelector(`[data-part=${name}]`);
     this.steps = [...room.querySelectorAll("[data-step]")];
     this.countdown = new Countdown();
     this.backoff = new Backoff();
     this.drift = new DriftWatch(Date.now(), performance.now());
     this.#timerVisible(!this.#hiddenBefore());
-    this.take(config.clock, performance.timeOrigin ? 0 : performance.now()); // asked for with the page, at the origin of its time
+    this.take(config.clock, 0); // asked for with the page, at the origin of its time
     setInterval(() => this.#tick(), TICK_MS);
     setInterval(() => this.sync(), SYNC_MS);
     window.addEventListener("online", () => this.sync());
@@ -41,6 +43,12 @@ export class ClockView {
     if (!before || before.state !== block.state || before.phase !== block.phase) this.onState(this.shown, before);
   }
 
+  /** Whether a clock from elsewhere says something new. */
+  differs(block) {
+    const known = this.countdown.block;
+    return block.seq > known.seq || (block.seq === known.seq && (block.state !== known.state || block.phase !== known.phase));
+  }
+
   /** Asks the server; one request at a time, and after a failure only when the wait is over. */
   async sync() {
     if (this.asking || this.over) return;
@@ -48,10 +56,12 @@ export class ClockView {
     this.asking = true;
     const sentAt = performance.now();
     try {
-      const { clock } = await (await send(this.config.urls.clock, { method: "GET" })).json();
+      const idle = this.idleMs();
+      const { clock } = await (await send(`${this.config.base}clock${idle === null ? "" : `?idle_ms=${idle}`}`, { method: "GET" })).json();
       this.backoff.reset();
       this.onReached(true);
       this.take(clock, sentAt);
+      this.onSync();
     } catch (refusal) {
       if (refusal.status === 404) this.over = true;
       this.onReached(refusal.status !== 0 && refusal.status < 500);

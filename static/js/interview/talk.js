@@ -1,0 +1,115 @@
+// The conversation with the interviewer: asking, assumptions, reading the constraints back, and what he says of himself.
+
+import { fragment, send } from "./http.js";
+
+export class Talk {
+  /** handlers: addRow(list, cells), news(), focusText(text) */
+  constructor(root, config, handlers) {
+    Object.assign(this, { root, config, handlers, lastSeq: config.lastSeq });
+    this.feed = root.querySelector("[data-place=feed]");
+    this.form = root.querySelector("[data-ask]");
+    this.heard = root.querySelector("[data-part=heard]");
+    this.error = root.querySelector("[data-part=error]");
+    this.dialog = document.querySelector("[data-dialog=assume]");
+    this.form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.#ask();
+    });
+    root.addEventListener("click", (event) => this.#pressed(event.target.closest("[data-action]")));
+    this.dialog.addEventListener("close", () => this.#assumed());
+    this.#toEnd();
+  }
+
+  ask() {
+    this.form.elements.text.focus();
+  }
+
+  /** What was said since; several calls at once make one request. */
+  async refresh() {
+    if (this.refreshing) return this.refreshing;
+    this.refreshing = fragment(`${this.config.base}feed?after=${this.lastSeq}`).then((html) => this.#add(html), () => {}).finally(() => {
+      this.refreshing = null;
+    });
+    return this.refreshing;
+  }
+
+  async #ask() {
+    const box = this.form.elements.text;
+    const text = box.value.trim();
+    if (!text) return box.focus();
+    if (await this.#say("ask", { text })) box.value = "";
+    box.focus();
+  }
+
+  async #say(path, body) {
+    const button = this.form.querySelector("button");
+    button.disabled = true;
+    this.#fail("");
+    try {
+      const response = await send(`${this.config.base}${path}`, { body: { ...body, after: this.lastSeq } });
+      this.#add(await response.text());
+      return true;
+    } catch (refusal) {
+      this.#fail(refusal.message);
+      return false;
+    } finally {
+      button.disabled = false;
+    }
+  }
+
+  #fail(sentence) {
+    Object.assign(this.error, { textContent: sentence, hidden: !sentence });
+  }
+
+  #pressed(button) {
+    const actions = {
+      assume: () => this.#assume(button.dataset.question),
+      "note-row": () => this.#note(button),
+      "confirm-constraints": () => this.#say("confirm", {}),
+    };
+    actions[button?.dataset.action]?.();
+  }
+
+  #note(button) {
+    const row = JSON.parse(button.dataset.row);
+    this.handlers.addRow("constraints", row);
+    button.replaceWith(Object.assign(document.createElement("span"), { className: "small muted", textContent: "In your constraints." }));
+    this.heard.textContent = `Added to the constraints: ${row.name}.`;
+  }
+
+  #assume(question) {
+    const form = this.dialog.querySelector("form");
+    form.reset();
+    form.elements.name.value = question;
+    this.dialog.returnValue = "";
+    this.dialog.showModal();
+    form.elements.value.focus();
+  }
+
+  #assumed() {
+    if (this.dialog.returnValue !== "assume") return;
+    const { name, value, unit } = this.dialog.querySelector("form").elements;
+    const row = { name: name.value.trim(), value: value.value.trim(), unit: unit.value.trim() };
+    this.handlers.addRow("constraints", { ...row, source: "assumed" });
+    this.#say("assume", row);
+  }
+
+  /** Adds lines that are not there yet; the newest that the interviewer said is read aloud. */
+  #add(html) {
+    const made = document.createElement("template");
+    made.innerHTML = html;
+    const fresh = [...made.content.querySelectorAll("[data-seq]")].filter((item) => Number(item.dataset.seq) > this.lastSeq);
+    if (!fresh.length) return;
+    this.feed.append(...fresh);
+    this.lastSeq = Math.max(this.lastSeq, ...fresh.map((item) => Number(item.dataset.seq)));
+    for (const item of fresh) if (item.dataset.kind === "focus") this.handlers.focusText(item.querySelector("p").textContent);
+    const said = fresh.filter((item) => item.classList.contains("is-interviewer"));
+    if (said.length) this.heard.textContent = `The interviewer: ${[...said.at(-1).querySelectorAll("p")].map((line) => line.textContent).join(" ")}`;
+    this.handlers.news();
+    this.#toEnd();
+  }
+
+  #toEnd() {
+    this.feed.scrollTop = this.feed.scrollHeight;
+  }
+}
