@@ -74,6 +74,12 @@ class Source(models.TextChoices):
     INSTRUCTOR = "instructor", "Given by an instructor"
 
 
+CARD_PROGRESS = (
+    *("state", "fsrs", "due", "due_effective", "last_review", "stability"),
+    *("learning", "reviews", "last_mark", "sure_and_wrong"),
+)
+
+
 class Card(models.Model):
     """One item as one person knows it. `fsrs` is the library's card; the columns beside it are what queries need of it."""
 
@@ -110,7 +116,7 @@ class Card(models.Model):
         """The card that got further stays; of two equally far ones the one that was seen last. A new card knows nothing."""
         existing.buried_until = None
         if (self.reviews, self.last_review or self.created_at) > (existing.reviews, existing.last_review or existing.created_at):
-            for name in ("state", "fsrs", "due", "due_effective", "last_review", "stability", "learning", "reviews", "last_mark", "sure_and_wrong"):
+            for name in CARD_PROGRESS:
                 setattr(existing, name, getattr(self, name))
         if existing.source in (Source.BANK, Source.READINESS) and self.source not in (Source.BANK, Source.READINESS):
             existing.source, existing.source_ref = self.source, self.source_ref
