@@ -141,10 +141,11 @@ def _told(link: RunLink, thrown: Curveball | None) -> dict[str, Any]:
 
 def run_finished(*, link: RunLink) -> list[Curveball]:
     """To be called when a run may have ended, as often as one likes: the events that it recovers from, each told once."""
-    link.run.refresh_from_db(fields=["state", "result", "finished_at"])
+    link.run.refresh_from_db(fields=["state"])
     if link.run.state != RunState.DONE or link.curveball is None:
         return []
-    return recovery_check(link=link)
+    waiting = Curveball.objects.filter(attempt=link.attempt, lab=link.run.lab, recovered_at=None, shown_at__lte=link.at)
+    return [ball for ball in waiting if recovery_check(ball=ball)]
 
 
 # --- pinning ---------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from mlsd_app.interviews.events import attempt_lock, event_add
 from mlsd_app.interviews.interviewer.curveballs import honours
@@ -27,21 +27,20 @@ def metrics_of(link: RunLink) -> dict[str, float | None]:
 def runs_since(ball: Curveball) -> QuerySet[RunLink]:
     """The candidate's own finished runs of the lab since the event."""
     since = RunLink.objects.filter(attempt_id=ball.attempt_id, run__lab=ball.lab, at__gte=ball.shown_at, run__state=RunState.DONE)
-    servers = Curveball.objects.filter(Q(pk=ball.pk)).values_list("base_id", "broken_id").get()
-    return since.exclude(pk__in=[pk for pk in servers if pk]).select_related("run__result").order_by("number")
+    return since.exclude(pk__in=[pk for pk in (ball.base_id, ball.broken_id) if pk]).select_related("run__result").order_by("number")
 
 
-def recovery_check(*, link: RunLink) -> list[Curveball]:
-    """The events that this finished run recovers from, noted once. A closed attempt stays as it is."""
-    waiting = Curveball.objects.filter(attempt_id=link.attempt_id, lab=link.run.lab, recovered_at=None, shown_at__lte=link.at)
-    return [ball for ball in waiting if _check(ball)]
+def recovery_check(*, ball: Curveball) -> bool:
+    """Holds the finished runs since the event against what counts as recovered; whether that is so, told once.
 
-
-def _check(ball: Curveball) -> bool:
-    """Looks at all runs since the event, so that it does not matter in which order they are told to have finished."""
+    All runs are looked at, so that it does not matter in which order they are told to have ended. A closed attempt stays as it is.
+    """
+    if runs_since(ball).count() == ball.runs_used:
+        return False
     with transaction.atomic():
         attempt = attempt_lock(attempt=ball.attempt)
-        if attempt.status != Status.OPEN or Curveball.objects.filter(pk=ball.pk, recovered_at__isnull=False).exists():
+        ball.refresh_from_db()
+        if attempt.status != Status.OPEN or ball.recovered_at is not None:
             return False
         change = change_of(attempt, ball.key)
         tried = list(runs_since(ball))

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from mlsd_app.interviews.clock import ClockState
+from mlsd_app.interviews.clock import Clock, ClockState
 from mlsd_app.interviews.events import attempt_lock, event_add
 from mlsd_app.interviews.interviewer import curveballs, prompts
 from mlsd_app.interviews.interviewer.record import interviewer_of
@@ -69,13 +69,13 @@ def _due(attempt: Attempt, state: ClockState, typing_idle_s: float | None) -> tu
         typing_idle_s=typing_idle_s,
         settled=_settled_by(attempt),
     )
-    return prompts.due(scene), _ball_due(attempt, interviewer, state)
+    return prompts.due(scene), _ball_due(attempt, interviewer, clock, state)
 
 
-def _ball_due(attempt: Attempt, interviewer: Interviewer, state: ClockState) -> Curveball | None:
+def _ball_due(attempt: Attempt, interviewer: Interviewer, clock: Clock, state: ClockState) -> Curveball | None:
     if attempt.curveballs == "staff":
         return None
-    planned = curveballs.plan(interviewer, attempt.phases, clock_of(attempt), attempt.seed)
+    planned = curveballs.plan(interviewer, attempt.phases, clock, attempt.seed)
     thrown = {key: active_ms / 1000 for key, active_ms in attempt.curveball_rows.values_list("key", "active_ms")}
     found = curveballs.due(planned, state, thrown)
     return next((ball for ball in interviewer.curveballs if found and ball.key == found.key), None)

@@ -14,11 +14,11 @@ from mlsd_app.accounts.models import User
 from mlsd_app.interviews.clock import ClockState
 from mlsd_app.interviews.events import attempt_lock, event_add
 from mlsd_app.interviews.interviewer import curveballs
-from mlsd_app.interviews.interviewer.adaptation import change_of
+from mlsd_app.interviews.interviewer.adaptation import change_of, recovery_check
 from mlsd_app.interviews.interviewer.record import interviewer_of
 from mlsd_app.interviews.models import Attempt, Curveball, Event, RunLink, Status
 from mlsd_app.interviews.refusals import LOCKED, Refused, refuse_unless_open
-from mlsd_app.interviews.runs import checked_values, link_add, run_finished
+from mlsd_app.interviews.runs import checked_values, link_add
 from mlsd_app.interviews.selectors import clock_of, phase_key, state_of
 from mlsd_app.runs.models import RunState
 from mlsd_app.runs.services import RunRefused, run_cancel, run_start
@@ -162,6 +162,4 @@ def catch_up(*, attempt: Attempt) -> None:
     ):
         if _lacks(ball, "broken") or _lacks(ball, "base"):
             runs_begin(ball=ball, now=timezone.now())
-        newest = ball.runlinks.filter(run__state=RunState.DONE).select_related("run", "curveball").last()
-        if newest:
-            run_finished(link=newest)
+        recovery_check(ball=ball)
