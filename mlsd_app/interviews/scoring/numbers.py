@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from mlsd_app.interviews.interviewer.facts import fed_inputs
@@ -20,6 +20,7 @@ from simulators.units import Quantity, parse_quantity
 FULL, HALF = 2.0, 10.0  # factors either way, as for an estimate in the quiz
 FULL_SHARE, HALF_SHARE = 1.25, 2.0  # of percentages and ratios, where a factor of two says little
 MAX_VALUES = 3  # for one output: more than these are guesses, not an estimate
+EXACT = 100  # closeness of a row that was kept from the very line of the calculator
 FLOOR, SIZED = {"peak": 1.0, "busy": 1.0}, {"peak": 2.0, "busy": 0.6}
 
 
@@ -106,19 +107,24 @@ def drawn_inputs(calculator: Calculator, sheet: Sheet) -> dict[str, float]:
 
 
 def _best(calculator: Calculator, output: CalculatorOutput, sheet: Sheet) -> Hit | None:
-    """The nearest row that is about this output; None when there is none, or when so many are that one had to fit."""
-    hits = [hit for row in sheet.list_rows("numbers") if about(row, calculator, output) and (hit := _hit(row, calculator, output, sheet))]
-    if not hits or len({hit.row["value"] for hit in hits}) > MAX_VALUES:
+    """The nearest of the rows whose name fits this output best. Where several values compete, near is not enough and many are guesses."""
+    rows = [(closeness(row, calculator, output), row) for row in sheet.list_rows("numbers")]
+    hits = [(score, hit) for score, row in rows if score and (hit := _hit(row, calculator, output, sheet))]
+    closest = [hit for score, hit in hits if score == max(score for score, _ in hits)]
+    values = {hit.row["value"] for hit in closest}
+    if not closest or len(values) > MAX_VALUES:
         return None
-    return min(hits, key=lambda hit: abs(math.log(hit.ratio)))
+    best = min(closest, key=lambda hit: abs(math.log(hit.ratio)))
+    return best if len(values) == 1 or best.share == 1 else replace(best, share=0.0)
 
 
-def about(row: Row, calculator: Calculator, output: CalculatorOutput) -> bool:
-    """Whether a row was filled in by this calculator, or its name shares a word with the output's."""
-    if str(row.get("calculator") or "").partition(".")[0] == calculator.key:
-        return True
-    named = set(words.content_words(str(row.get("name") or "")))
-    return bool(named & subject(calculator, output))
+def closeness(row: Row, calculator: Calculator, output: CalculatorOutput) -> int:
+    """How well a row fits an output: made by its calculator, and words of its name; 0 when it is about something else."""
+    made_by, _, line = str(row.get("calculator") or "").partition(".")
+    if (made_by, line) == (calculator.key, output.key):
+        return EXACT
+    shared = set(words.content_words(str(row.get("name") or ""))) & subject(calculator, output)
+    return len(shared) + (made_by == calculator.key)
 
 
 @lru_cache(maxsize=1024)
