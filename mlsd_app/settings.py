@@ -296,7 +296,18 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {"PhaseKey": "mlsd_app.api.serializers.PHASE_CHOICES", "RunState": "mlsd_app.runs.models.RunState"},
+    "ENUM_NAME_OVERRIDES": {
+        "PhaseKey": "mlsd_app.api.serializers.PHASE_CHOICES",
+        "RunState": "mlsd_app.runs.models.RunState",
+        "AttemptStatus": "mlsd_app.interviews.models.Status",
+        "AttemptKind": "mlsd_app.api.attempt_shapes.KINDS",
+        "AttemptMode": "mlsd_app.api.attempt_shapes.MODES",
+        "AttemptShow": "mlsd_app.api.attempt_shapes.SHOWS",
+        "AttemptLevel": "mlsd_app.api.attempt_shapes.LEVELS",
+        "VersionKind": "mlsd_app.api.attempt_shapes.VERSION_KINDS",
+        "PauseKind": "mlsd_app.api.attempt_shapes.PAUSE_KINDS",
+        "AnswerKind": "mlsd_app.api.attempt_shapes.ANSWER_KINDS",
+    },
 }
 
 # --- log -----------------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""One shape for everything that goes wrong: {"detail": sentence, "errors": {field: sentence}}."""
+"""One shape for everything that goes wrong: {"detail": sentence, "errors": {field: sentence}}; refusals of an interview add a `code`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from mlsd_app.interviews.refusals import Refused
 from mlsd_app.runs.services import RunRefused
 from problems.errors import InvalidInput as InvalidContentInput
 from simulators.errors import InvalidInput
@@ -44,7 +45,7 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
         return None
     errors = _errors_of(error)
     detail = _first_of(errors, error) if errors else _first_sentence(answer.data)
-    answer.data = {"detail": detail, "errors": errors}
+    answer.data = {"detail": detail, "errors": errors, **_members_of(error)}
     answer.content_type = "application/json"  # also where the client asked for an event stream
     return answer
 
@@ -55,7 +56,7 @@ def _as_api_exception(error: Exception) -> Exception:
             return Unprocessable(error.message)
         case exceptions.ValidationError():
             return Unprocessable(error.detail)
-        case RunRefused():
+        case RunRefused() | Refused():
             refused = exceptions.APIException(error.message)
             refused.status_code = error.status
             return refused
@@ -66,6 +67,11 @@ def _as_api_exception(error: Exception) -> Exception:
         case OperationalError():
             return Unavailable("The database is busy. Nothing was changed; try again in a moment.")
     return error
+
+
+def _members_of(error: Exception) -> dict[str, Any]:
+    """What a program needs beyond the sentence: which refusal it is, and what it names."""
+    return {"code": error.code, **error.extra} if isinstance(error, Refused) else {}
 
 
 def _errors_of(error: Exception) -> dict[str, str]:

@@ -19,9 +19,11 @@ MEANINGS = {
     405: "Not with this method.",
     406: "No such form of answer; see the media types above.",
     409: "Not in the present state.",
+    410: "It is over; what was sent may still be kept, as `stored` says.",
     413: "The body is too large.",
     415: "The body is in a form that is not taken here.",
     422: "A value is wrong; errors says which and why.",
+    423: "Locked just now: paused, closed, or held by another page.",
     429: "Too many requests or runs; Retry-After says when to come back, where that is known.",
     503: "The engines cannot be reached right now.",
 }

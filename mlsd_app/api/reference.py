@@ -18,8 +18,11 @@ EXAMPLES = {
     "token_id": "1",
     "run_id": "$RUN",
     "dataset_id": "$DATASET",
+    "attempt_id": "$ATTEMPT",
+    "field": "text/clarify",
+    "number": "1",
 }
-TAGS = ("problems", "labs", "runs", "data sets", "tokens")
+TAGS = ("problems", "labs", "runs", "data sets", "interviews", "tokens")
 MAX_DEPTH = 4
 ONE_LINE = 100  # characters of an example that need no break
 UPLOAD = "-F base=@base.fvecs -F option-metric=l2"

@@ -25,6 +25,7 @@ def whole(low: int, high: int, **options: Any) -> s.IntegerField:
 class Error(s.Serializer):  # type: ignore[type-arg]
     detail = s.CharField(help_text="What was given, what is expected, where.")
     errors = s.DictField(child=s.CharField(), help_text="A sentence for each field that is wrong.")  # type: ignore[assignment]
+    code = s.CharField(required=False, help_text="Which refusal it is, where a program may act on it.")
 
 
 class Page(s.Serializer):  # type: ignore[type-arg]

@@ -3,10 +3,11 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from mlsd_app.api.views import datasets, labs, problems, reference, runs, tokens
+from mlsd_app.api.views import attempt_work, attempts, datasets, labs, problems, reference, runs, tokens
 
 app_name = "api"
 LAB = "v1/labs/<slug:problem>/<slug:lab>"
+ATTEMPT = "v1/attempts/<uuid:attempt_id>"
 urlpatterns = [
     path("", reference.docs, name="docs"),
     path("v1/schema/", SpectacularAPIView.as_view(), name="schema"),
@@ -26,5 +27,24 @@ urlpatterns = [
     path("v1/datasets/<uuid:dataset_id>", datasets.dataset, name="dataset"),
     path("v1/tokens", tokens.tokens, name="tokens"),
     path("v1/tokens/<int:token_id>", tokens.token, name="token"),
+    path("v1/interview-presets", attempts.interview_presets, name="interview_presets"),
+    path("v1/problems/<slug:problem>/interview", attempts.intro, name="problem_interview"),
+    path("v1/attempts", attempts.attempts, name="attempts"),
+    path(ATTEMPT, attempts.attempt, name="attempt"),
+    path(f"{ATTEMPT}/clock", attempts.clock, name="attempt_clock"),
+    path(f"{ATTEMPT}/start", attempts.start, name="attempt_start"),
+    path(f"{ATTEMPT}/submit", attempts.submit, name="attempt_submit"),
+    path(f"{ATTEMPT}/moves", attempts.moves, name="attempt_moves"),
+    path(f"{ATTEMPT}/pauses", attempts.pauses, name="attempt_pauses"),
+    path(f"{ATTEMPT}/pauses/current", attempts.current_pause, name="attempt_pause"),
+    path(f"{ATTEMPT}/answers/<path:field>/history", attempt_work.answer_history, name="attempt_answer_history"),
+    path(f"{ATTEMPT}/answers/<path:field>", attempt_work.answer, name="attempt_answer"),
+    path(f"{ATTEMPT}/lease", attempt_work.lease, name="attempt_lease"),
+    path(f"{ATTEMPT}/questions", attempt_work.questions, name="attempt_questions"),
+    path(f"{ATTEMPT}/runs", attempt_work.runs, name="attempt_runs"),
+    path(f"{ATTEMPT}/runs/<int:number>", attempt_work.run, name="attempt_run"),
+    path(f"{ATTEMPT}/events", attempt_work.events, name="attempt_events"),
+    path(f"{ATTEMPT}/stream", attempt_work.stream, name="attempt_stream"),
+    path(f"{ATTEMPT}/replay", attempt_work.replay, name="attempt_replay"),
     re_path(r"^v1/", reference.nothing_here),
 ]

@@ -11,6 +11,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis import Case
@@ -21,10 +22,13 @@ from mlsd_app.accounts.models import User
 from mlsd_app.accounts.services import token_create
 from mlsd_app.api.reference import EXAMPLES, Operation, reference
 from mlsd_app.core import presence
+from mlsd_app.interviews import lifecycle
+from mlsd_app.interviews.models import Attempt
+from mlsd_app.interviews.runs import link_add
 from mlsd_app.runs import channel
-from mlsd_app.runs.models import Dataset
+from mlsd_app.runs.models import Dataset, Run
 from mlsd_app.runs.services import run_start
-from problems.loader import all_problems
+from problems.loader import all_problems, load_problem
 from simulators.lab import Lab
 from simulators.registry import get_lab, labs
 from tests.web.runs.conftest import Queue
@@ -42,8 +46,9 @@ def api_schema(db: None, queue: Queue, counter: type[Lab], settings: Any, monkey
     return schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", WSGIHandler())
 
 
-# An event stream is read to its end in test_runs.py; a synchronous client cannot.
-OPERATIONS = [operation for group in reference() for operation in group.operations if operation.id != "runs_events"]
+# Event streams are read to their end in test_runs.py; a synchronous client cannot.
+STREAMS = {"runs_events", "attempts_stream"}
+OPERATIONS = [operation for group in reference() for operation in group.operations if operation.id not in STREAMS]
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
@@ -76,7 +81,17 @@ def real(api_schema: Any, user: User, queue: Queue) -> dict[str, Any]:
     dataset = Dataset.objects.create(user=user, problem="vector_search", lab="counter", name="a", digest="d")
     token, _ = token_create(user=user, name="to be revoked")
     names = {"problem": "vector_search", "lab": "counter", "key": EXAMPLES["key"]}
-    return {**names, "run_id": str(run.pk), "dataset_id": str(dataset.pk), "token_id": token.pk}
+    ids = {"run_id": str(run.pk), "dataset_id": str(dataset.pk), "token_id": token.pk}
+    return {**names, **ids, "attempt_id": str(_attempt(user, run).pk), "field": "text/clarify", "number": 1}
+
+
+def _attempt(user: User, run: Run) -> Attempt:
+    """One that runs, with a run in it."""
+    now = timezone.now()
+    attempt = lifecycle.attempt_create(user=user, problem=load_problem("vector_search"), now=now)
+    lifecycle.attempt_start(attempt=attempt, actor=user, now=now)
+    link_add(attempt=attempt, run=run, now=now)
+    return attempt
 
 
 def announce_workers() -> None:
