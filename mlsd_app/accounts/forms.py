@@ -6,8 +6,9 @@ from typing import Any
 
 from allauth.account import forms as allauth_forms
 from django import forms
+from django.http import QueryDict
 
-from mlsd_app.accounts.models import User
+from mlsd_app.accounts.models import Accommodation, User
 
 DELETE_WORD = "delete"
 WORDS = {  # field: (label, help)
@@ -91,3 +92,50 @@ class DeleteAccountForm(forms.Form):
 
 class TokenForm(forms.Form):
     name = forms.CharField(label="Name", max_length=80, help_text="What it is for, such as nightly notebook.")
+
+
+class AccommodationForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What somebody needs in a timed round. Minutes on the page, seconds in the row."""
+
+    extra_min = forms.IntegerField(
+        label="Extra minutes",
+        min_value=0,
+        max_value=120,
+        help_text="Added to every round, spread over its phases in proportion.",
+    )
+    break_min = forms.IntegerField(
+        label="Break minutes",
+        min_value=0,
+        max_value=120,
+        help_text="For a round as a whole. The clock stands in a break, which you may take in several parts.",
+    )
+
+    class Meta:
+        model = Accommodation
+        fields = ("multiplier", "hide_timer", "no_low_time_alerts", "reduced_motion", "keyboard_canvas")
+        labels = {
+            "multiplier": "Time factor",
+            "hide_timer": "Hide the timer",
+            "no_low_time_alerts": "No low-time alerts",
+            "reduced_motion": "Reduced motion",
+            "keyboard_canvas": "Lists instead of drawing",
+        }
+        help_texts = {
+            "multiplier": "1 is the usual time, 1.5 half as much again; at most 4. Events of the round move with it.",
+            "hide_timer": "The clocks start hidden; you can show them at any time.",
+            "no_low_time_alerts": "Nothing is announced when a fifth and a twentieth of the time are left.",
+            "reduced_motion": "Nothing moves in the room, whatever your system says.",
+            "keyboard_canvas": "Components and connections are entered in lists, by keyboard alone.",
+        }
+        widgets = {"multiplier": forms.NumberInput(attrs={"min": 1, "max": 4, "step": 0.05, "inputmode": "decimal"})}
+
+    field_order = ("multiplier", "extra_min", "break_min")
+
+    def __init__(self, data: QueryDict | None = None, *, instance: Accommodation) -> None:
+        minutes = {"extra_min": instance.extra_s // 60, "break_min": instance.break_s // 60}
+        super().__init__(data, instance=instance, initial=minutes)
+
+    def save(self, commit: bool = True) -> Accommodation:
+        self.instance.extra_s, self.instance.break_s = self.cleaned_data["extra_min"] * 60, self.cleaned_data["break_min"] * 60
+        saved: Accommodation = super().save(commit)
+        return saved

@@ -6,6 +6,7 @@ from mlsd_app.accounts import views
 
 own = [
     path("", views.overview, name="overview"),
+    path("timing/", views.accommodation, name="accommodation"),
     path("export", views.export, name="export"),
     path("delete/", views.delete, name="delete"),
     path("tokens/", views.tokens, name="tokens"),

@@ -20,9 +20,9 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from mlsd_app.accounts.deletion import account_delete
 from mlsd_app.accounts.export import export_document
-from mlsd_app.accounts.forms import DeleteAccountForm, TokenForm
+from mlsd_app.accounts.forms import AccommodationForm, DeleteAccountForm, TokenForm
 from mlsd_app.accounts.models import User
-from mlsd_app.accounts.selectors import has_account, tokens_of
+from mlsd_app.accounts.selectors import accommodation_of, has_account, tokens_of
 from mlsd_app.accounts.services import token_create, token_revoke
 from simulators.errors import InvalidInput
 
@@ -80,6 +80,19 @@ email_confirm = guests_sign_in_first(allauth_views.confirm_email)
 def overview(request: HttpRequest) -> HttpResponse:
     user = cast(User, request.user)
     return render(request, "accounts/overview.html", {"token_count": tokens_of(user=user).count()})
+
+
+@require_http_methods(["GET", "POST"])
+@never_cache
+@login_required
+def accommodation(request: HttpRequest) -> HttpResponse:
+    """What the person needs in timed rounds; guests may set it too."""
+    form = AccommodationForm(request.POST or None, instance=accommodation_of(user=cast(User, request.user)))
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, "Saved. It holds for every round you start from now on.")
+        return redirect("accounts:accommodation")
+    return render(request, "accounts/accommodation.html", {"form": form}, status=422 if form.errors else 200)
 
 
 @require_GET

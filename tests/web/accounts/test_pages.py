@@ -9,7 +9,7 @@ import pytest
 from django.core import mail
 from django.test import Client
 
-from mlsd_app.accounts.models import ApiToken, User
+from mlsd_app.accounts.models import Accommodation, ApiToken, User
 from mlsd_app.accounts.services import token_create
 from mlsd_app.runs.models import Run
 from tests.web.accounts.conftest import PASSWORD, run_of
@@ -267,3 +267,30 @@ def test_staff_sign_in_where_everyone_does(client: Client, user: User) -> None:
     token_create(user=user, name="notebook")
     for path in ("/staff/accounts/user/", "/staff/accounts/apitoken/", f"/staff/accounts/user/{user.pk}/change/"):
         assert client.get(path).status_code == 200
+
+
+# --- timed rounds ----------------------------------------------------------------------------------------------------------
+
+WISHES = {"multiplier": "1.5", "extra_min": "5", "break_min": "10", "hide_timer": "on"}
+
+
+@pytest.mark.django_db
+def test_a_guest_sets_what_they_need_in_a_timed_round(browser: Client, guest: User) -> None:
+    assert browser.get("/account/timing/").status_code == 200
+    assert browser.post("/account/timing/", WISHES).status_code == 302
+    wish = Accommodation.objects.get(user=guest)
+    assert (wish.multiplier, wish.extra_s, wish.break_s, wish.hide_timer, wish.reduced_motion) == (1.5, 300, 600, True, False)
+    browser.post("/account/timing/", {**WISHES, "extra_min": "0", "hide_timer": ""})
+    wish.refresh_from_db()
+    assert (wish.extra_s, wish.hide_timer) == (0, False)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "wrong",
+    [{"multiplier": "0.5"}, {"multiplier": "5"}, {"multiplier": "nan"}, {"extra_min": "-1"}, {"break_min": "121"}, {"extra_min": ""}],
+)
+def test_time_out_of_range_is_told_and_nothing_is_stored(browser: Client, guest: User, wrong: dict[str, str]) -> None:
+    answer = browser.post("/account/timing/", {**WISHES, **wrong})
+    assert answer.status_code == 422 and "field-error" in answer.content.decode()
+    assert not Accommodation.objects.filter(user=guest).exists()
