@@ -13,7 +13,7 @@ NAME = r"^[A-Za-z0-9_-]{1,40}$"
 
 def choices_of(field: str) -> list[tuple[str, str]]:
     """What the model allows, so that requests and answers name one list."""
-    return list(Attempt._meta.get_field(field).choices or ())
+    return [(str(value), str(words)) for value, words in Attempt._meta.get_field(field).flatchoices]
 
 
 MODES, SHOWS, LEVELS, KINDS = (choices_of(name) for name in ("mode", "show", "level", "kind"))

@@ -25,9 +25,7 @@ from mlsd_app.interviews.answers import answers_of
 from mlsd_app.interviews.models import Attempt
 from mlsd_app.interviews.selectors import attempts_of, state_of
 from mlsd_app.interviews.upkeep import attempt_check
-from problems.loader import all_problems
-from problems.schema import Problem
-from simulators.errors import InvalidInput
+from problems.loader import load_problem
 
 TAG = "interviews"
 
@@ -120,16 +118,9 @@ def _create(request: Request) -> Response:
     asked = shapes.AttemptRequest(data=request.data)
     asked.is_valid(raise_exception=True)
     given: dict[str, Any] = asked.validated_data
-    problem = _problem(given.pop("problem"))
+    problem = load_problem(given.pop("problem"))
     attempt = lifecycle.attempt_create(user=person(request), problem=problem, now=now, **given)
     return Response(_detail(attempt, now), status=status.HTTP_201_CREATED, headers={"Location": f"/api/v1/attempts/{attempt.pk}"})
-
-
-def _problem(slug: str) -> Problem:
-    found = next((problem for problem in all_problems() if problem.slug == slug), None)
-    if found is None:
-        raise InvalidInput(f"There is no problem {slug!r}. GET /api/v1/problems lists them.", field="problem")
-    return found
 
 
 @operation(tag=TAG, summary="Read an attempt", answers={200: shapes.AttemptDetail}, errors=[404], operation_id="attempts_read")
