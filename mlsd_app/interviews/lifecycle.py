@@ -5,8 +5,6 @@ Each function takes the moment it happens at, `now`, and writes an event. What c
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,15 +18,13 @@ from mlsd_app.interviews import presets
 from mlsd_app.interviews.clock import ClockState
 from mlsd_app.interviews.closing import check_later, clock_changed, close, close_if_due
 from mlsd_app.interviews.events import attempt_lock, event_add
-from mlsd_app.interviews.interviewer import facts
+from mlsd_app.interviews.frozen import frozen_fields
 from mlsd_app.interviews.models import Attempt, Reason, Status, Stop
 from mlsd_app.interviews.policy import checked_policy, own_accommodation
 from mlsd_app.interviews.refusals import LOCKED, Refused, refuse_unless_open
 from mlsd_app.interviews.selectors import live_attempt, state_of
-from problems.loader import load_problem
 from problems.schema import Problem
 from simulators.errors import InvalidInput
-from simulators.registry import labs_of
 
 __all__ = [
     "LOCKED",
@@ -136,7 +132,7 @@ def attempt_start(*, attempt: Attempt, actor: User, now: datetime) -> Attempt:
         if row.status == Status.OPEN:
             return row
         _refuse_start(row, state_of(row, now))
-        for field, value in _frozen(row).items():
+        for field, value in frozen_fields(row).items():
             setattr(row, field, value)
         row.status, row.started_at = Status.OPEN, now
         row.clock_seq += 1
@@ -153,20 +149,6 @@ def _refuse_start(row: Attempt, state: ClockState) -> None:
         raise Refused("window", "The time in which this interview could be started is over.", 403)
     if row.status != Status.READY:
         raise Refused("wrong_state", "This interview is over; begin a new one to try again.", 409)
-
-
-def _frozen(row: Attempt) -> dict[str, Any]:
-    """What a later change of the problem must not reach."""
-    problem = load_problem(row.problem)
-    if problem.interviewer is None or problem.rubric is None:
-        raise InvalidInput(f"{problem.title} has no interview any more.", field="problem")
-    texts = {"interviewer": problem.interviewer.model_dump(mode="json"), "rubric": problem.rubric.model_dump(mode="json")}
-    return {
-        "content": {**texts, **facts.draw(problem.interviewer, row.seed)},
-        "content_hash": hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest(),
-        "rubric_version": problem.rubric.version,
-        "lab_versions": {lab.slug: lab.version for lab in labs_of(row.problem)},
-    }
 
 
 # --- while it runs -------------------------------------------------------------------------------------------------------
