@@ -39,7 +39,7 @@ def prompts_due(
             row = attempt_lock(attempt=attempt)
             if row.status == Status.OPEN:
                 said = _say(row, now, state, typing_idle_s, online)
-    catch_up(attempt=attempt)
+    catch_up(attempt=attempt, now=now)
     return said
 
 

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 from django.db import transaction
-from django.utils import timezone
 
 from mlsd_app.accounts.models import User
 from mlsd_app.interviews.clock import ClockState
@@ -155,11 +154,11 @@ def _lacks(ball: Curveball, part: str) -> bool:
     return link is None or link.run.state in (RunState.EXPIRED, RunState.LOST)
 
 
-def catch_up(*, attempt: Attempt) -> None:
+def catch_up(*, attempt: Attempt, now: datetime) -> None:
     """For the sweep: runs of events that could not start before, and finished runs that no page has told of."""
     for ball in (
         attempt.curveball_rows.exclude(lab="").filter(recovered_at=None).select_related("attempt__user", "broken__run", "base__run")
     ):
         if _lacks(ball, "broken") or _lacks(ball, "base"):
-            runs_begin(ball=ball, now=timezone.now())
+            runs_begin(ball=ball, now=now)
         recovery_check(ball=ball)

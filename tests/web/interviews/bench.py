@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
-
-from django.utils import timezone
 
 from mlsd_app.accounts.models import User
 from mlsd_app.runs.models import Run, RunState, StoredResult
@@ -24,6 +23,7 @@ class Bench:
     metrics: Metrics = lambda params: {"recall": 1.0}
     refuse: bool = False
     hold: bool = False
+    finished_at: datetime = datetime(2026, 1, 1, tzinfo=UTC)  # when runs end; before they were asked for: at once
     asked: list[dict[str, Any]] = field(default_factory=list)
 
     def run_start(self, *, user: User, lab: type[Lab], values: Mapping[str, Any], **options: Any) -> Run:
@@ -43,5 +43,5 @@ class Bench:
     def finish(self, run: Run) -> None:
         metrics = [{"key": name, "label": name, "value": value, "unit": ""} for name, value in self.metrics(run.params).items()]
         run.result = StoredResult.objects.create(cache_key=run.cache_key, metrics=metrics, body={"figures": []})
-        run.state, run.finished_at = RunState.DONE, timezone.now()
+        run.state, run.finished_at = RunState.DONE, self.finished_at
         run.save()
