@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers as s
 
 from mlsd_app.api.serializers import LAST_SEED, Number, Page, RunAnswer, whole
@@ -13,7 +15,8 @@ NAME = r"^[A-Za-z0-9_-]{1,40}$"
 
 def choices_of(field: str) -> list[tuple[str, str]]:
     """What the model allows, so that requests and answers name one list."""
-    return [(str(value), str(words)) for value, words in Attempt._meta.get_field(field).flatchoices]
+    column: Any = Attempt._meta.get_field(field)
+    return list(column.flatchoices)
 
 
 MODES, SHOWS, LEVELS, KINDS = (choices_of(name) for name in ("mode", "show", "level", "kind"))

@@ -21,7 +21,6 @@ from mlsd_app.api import attempt_shapes as shapes
 from mlsd_app.api import present
 from mlsd_app.api.operations import LAST_EVENT_ID, operation
 from mlsd_app.api.views.attempts import TAG, own_attempt
-from mlsd_app.api.views.labs import lab_or_404
 from mlsd_app.api.views.runs import EventStreamRenderer
 from mlsd_app.core.sse import event_stream
 from mlsd_app.interviews import runs as attempt_runs
@@ -35,6 +34,7 @@ from mlsd_app.interviews.selectors import questions_visible
 from mlsd_app.interviews.stream import watch
 from mlsd_app.interviews.texts import history
 from mlsd_app.interviews.writes import Reply
+from simulators.registry import get_lab
 
 EVENTS_AT_ONCE = 500
 DEVICE = "API"
@@ -160,7 +160,7 @@ def runs(request: Request, attempt_id: UUID) -> Response:
     asked = shapes.AttemptRunRequest(data=request.data)
     asked.is_valid(raise_exception=True)
     given: dict[str, Any] = asked.validated_data
-    lab = lab_or_404(found.problem, given["lab"])
+    lab = get_lab(found.problem, given["lab"])
     link = attempt_runs.attempt_run_start(attempt=found, lab=lab, values=given["params"], prediction=given["prediction"], now=now)
     return Response(_run_answer(link), status=201)
 
