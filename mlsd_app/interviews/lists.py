@@ -64,7 +64,7 @@ def _kind(value: str) -> str:
 Line = Annotated[str, Field(max_length=200), AfterValidator(clean_text)]
 Words = Annotated[str, Field(max_length=2_000), AfterValidator(clean_text)]
 Number = Annotated[float | None, BeforeValidator(_number)]
-Amount = Annotated[float | None, BeforeValidator(_number), Field(ge=0)]
+Amount = Annotated[float | None, Field(ge=0), BeforeValidator(_number)]
 Kind = Annotated[str, Field(max_length=40), AfterValidator(_kind)]
 RowKey = Annotated[str, Field(pattern=rf"^({ROW_KEY.pattern})?$")]
 RunNumber = Annotated[int | None, Field(ge=1)]
