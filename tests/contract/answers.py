@@ -164,6 +164,9 @@ BAD = (
 )
 
 
+CELLS = {"tradeoffs": ["choose", "over", "because", "cost"], "gotchas": ["effect", "mechanism", "mitigation"], "more_time": ["what", "why"]}
+
+
 def bad(problem: Problem, kind: str) -> Sheet:
     assert problem.interviewer
     concepts = [*_concepts(problem), *(concept for dive in problem.interviewer.deep_dives for concept in dive.focus)]
@@ -214,11 +217,10 @@ def _pasted_rows(problem: Problem) -> dict[str, Sequence[dict[str, Any]]]:
     """Lines of the walkthrough as reasons, costs, mechanisms and mitigations."""
     lines = [line for phase in problem.phases for line in phase.text.splitlines() if len(line.split()) >= 8]
     pairs = list(zip(lines[::2], lines[1::2], strict=False))[:60]
+    cards = [_card(item) for item in _items(problem, "tradeoff")]
     return {
         "gotchas": [{"effect": "effect", "mechanism": one, "mitigation": two} for one, two in pairs],
-        "tradeoffs": [
-            {**_card(item), "because": one, "cost": two} for item, (one, two) in zip(_items(problem, "tradeoff"), pairs, strict=False)
-        ],
+        "tradeoffs": [{**card, "because": one, "cost": two} for card, (one, two) in zip(cards, pairs, strict=False)],
         "more_time": [{"what": "this", "why": one} for one, _ in pairs[:3]],
     }
 

@@ -23,6 +23,10 @@ MAX_VALUES = 3  # for one output: more than these are guesses, not an estimate
 EXACT = 100  # closeness of a row that was kept from the very line of the calculator
 FLOOR, SIZED = {"peak": 1.0, "busy": 1.0}, {"peak": 2.0, "busy": 0.6}
 
+_GENERAL = "total sum number numbers need needed each rate share cost time days hours minutes seconds weeks users people nodes machines"
+_ALSO = "gpus servers cards tokens requests queries rows memory size load second first day hour kept left"
+GENERAL = frozenset(words.content_words(f"{_GENERAL} {_ALSO}"))  # of any number
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -119,22 +123,33 @@ def _best(calculator: Calculator, output: CalculatorOutput, sheet: Sheet) -> Hit
 
 
 def closeness(row: Row, calculator: Calculator, output: CalculatorOutput) -> int:
-    """How well a row fits an output: made by its calculator, and words of its name; 0 when it is about something else."""
+    """How well a row fits an output: kept from its line of the calculator, or by words of its name; 0 when it is about something else."""
     made_by, _, line = str(row.get("calculator") or "").partition(".")
     if (made_by, line) == (calculator.key, output.key):
         return EXACT
-    shared = set(words.content_words(str(row.get("name") or ""))) & subject(calculator, output)
-    return len(shared) + (made_by == calculator.key)
+    name = frozenset(words.content_words(str(row.get("name") or "")))
+    subject = _subject(output.title, output.key, calculator.title)
+    return subject.shared(name) + (made_by == calculator.key)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Stems that name an output: those of its title, of its key, and of its calculator's title."""
+
+    title: frozenset[str]
+    key: frozenset[str]
+    around: frozenset[str]
+
+    def shared(self, name: frozenset[str]) -> int:
+        """Words in common. "Days" or "GPUs" alone name nothing: a word of the matter itself has to be among them."""
+        own = self.title | self.key
+        general = not self.title - GENERAL and self.title <= name and bool(len(self.title) > 1 or name & self.around - GENERAL)
+        return len(name & own) if name & own - GENERAL or general else 0
 
 
 @lru_cache(maxsize=1024)
-def _subject(title: str, key: str) -> frozenset[str]:
-    return frozenset(words.content_words(f"{title} {key.replace('_', ' ')}")) - frozenset(words.content_words("total all sum number"))
-
-
-def subject(calculator: Calculator, output: CalculatorOutput) -> frozenset[str]:
-    """Stems of the words that name the output; those of its calculator where its own are too general."""
-    return _subject(output.title, output.key) or _subject(calculator.title, calculator.key)
+def _subject(title: str, key: str, around: str) -> Subject:
+    return Subject(*(frozenset(words.content_words(text.replace("_", " "))) for text in (title, key, around)))
 
 
 def _hit(row: Row, calculator: Calculator, output: CalculatorOutput, sheet: Sheet) -> Hit | None:

@@ -78,5 +78,5 @@ def joined(found: Sequence[str]) -> frozenset[str]:
 
 
 def lexicon(concepts: Iterable[str]) -> frozenset[str]:
-    """Stems of all words of the concepts."""
-    return frozenset(word for concept in concepts for word in content_words(concept.replace("|", " ")))
+    """Stems of the words of the concepts, in the first way to say each."""
+    return frozenset(word for concept in concepts for word in content_words(concept.partition("|")[0]))
