@@ -72,7 +72,7 @@ def test_killed_before_the_sweep_it_closes_with_its_true_time_and_is_graded(live
     assert time.monotonic() - hard_close <= GRADED_WITHIN_S
     found = row(live_site, attempt)
     assert moment(found["closed_at"]) == deadline and found["reason"] == "timed_out"
-    assert moment(found["processed_at"]) - deadline < timedelta(seconds=30 + 90)
+    assert moment(found["processed_at"]) > deadline + timedelta(seconds=30), "closed by what came up again, later than it was over"
 
 
 @pytest.mark.slow
