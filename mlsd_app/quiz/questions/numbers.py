@@ -88,7 +88,7 @@ class NumberQuestion(Question):
             formula=readable(self.solution.formula),
             inputs=self.solution.inputs,
             line=self.solution.line,
-            wrong_path=self._wrong_path(quantity) if graded.mark < 1 else "",
+            wrong_path=self._wrong_path(quantity),
         )
 
     def right(self) -> dict[str, Any]:
@@ -97,11 +97,9 @@ class NumberQuestion(Question):
         return {"text": exact.text.replace(number_text(truth.value), f"{truth.value:.12g}")}
 
     def _wrong_path(self, given: Quantity) -> str:
+        """Also of an estimate that is close enough by chance: the mistake is there all the same."""
         value = given.base / parse_unit(self.solution.unit).factor
-        for wrong, because in self.paths:
-            if wrong and abs(value / wrong - 1) <= PATH_WITHIN:
-                return because
-        return ""
+        return " Or: ".join(because for wrong, because in self.paths if wrong and abs(value / wrong - 1) <= PATH_WITHIN)
 
 
 def number_question(item: Number, problem: Problem, seed: int) -> NumberQuestion:
