@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("mlsd_app.runs.urls")),
     path("interviews/", include("mlsd_app.interviews.urls")),
     path("quiz/", include("mlsd_app.quiz.urls")),
+    path("cohorts/", include("mlsd_app.cohorts.urls")),
     path("account/", include("mlsd_app.accounts.urls")),
     path("api/", include("mlsd_app.api.urls")),
     path("healthz", healthz, name="healthz"),

@@ -4,17 +4,21 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from mlsd_app.accounts.services import demo_user_create
+from mlsd_app.cohorts.demo import demo_cohort
 from mlsd_app.core.demo import PEOPLE
 
 
 class Command(BaseCommand):
-    help = "Makes the demo accounts. Running it again changes nothing."
+    help = "Makes the demo accounts and the demo cohort. Running it again changes nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO:
             raise CommandError("LOOP45_DEMO is 0 here: the demo accounts have published passwords and are for development only.")
-        for person in PEOPLE:
-            demo_user_create(username=person.username, password=person.password, is_staff=person.is_staff)
+        people = {
+            person.role: demo_user_create(username=person.username, password=person.password, is_staff=person.is_staff) for person in PEOPLE
+        }
+        demo_cohort(instructor=people["Instructor"], candidate=people["Candidate"], now=timezone.now())
         self.stdout.write(f"Demo accounts: {', '.join(person.username for person in PEOPLE)}.")

@@ -1,0 +1,32 @@
+"""The pages of a cohort, in the order of its tabs. A new page is a line here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+from mlsd_app.accounts.models import User
+from mlsd_app.cohorts.models import Cohort
+from mlsd_app.cohorts.rules import may
+
+
+@dataclass(frozen=True)
+class Tab:
+    name: str  # of the URL
+    title: str
+    action: str  # who sees it
+
+
+TABS = (
+    Tab("cohorts:cohort", "Overview", "see_cohort"),
+    Tab("cohorts:people", "People", "see_people"),
+    Tab("cohorts:accommodations", "Accommodations", "manage_accommodations"),
+    Tab("cohorts:settings", "Settings", "manage_learners"),
+    Tab("cohorts:audit", "Log", "see_cohort_audit"),
+)
+
+
+def tabs_for(*, user: User, cohort: Cohort) -> list[tuple[str, str, str]]:
+    """(name, title, address) of those the user may open."""
+    return [(tab.name, tab.title, reverse(tab.name, args=[cohort.pk])) for tab in TABS if may(user, tab.action, cohort)]

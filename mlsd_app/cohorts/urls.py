@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from django.urls import URLPattern, URLResolver, path
+
+from mlsd_app.cohorts.views import accommodations, assignments, cohorts, people, settings
+
+app_name = "cohorts"
+COHORT = "<int:cohort_id>/"
+PERSON = f"{COHORT}people/<int:member_id>/"
+ASSIGNMENT = f"{COHORT}assignments/<int:assignment_id>/"
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", cohorts.listing, name="list"),
+    path("new/", cohorts.create, name="create"),
+    path("join/", cohorts.join, name="join"),
+    path("join/<str:code>/", cohorts.join_link, name="join_link"),
+    path(COHORT, cohorts.front, name="cohort"),
+    path(f"{COHORT}leave", cohorts.leave, name="leave"),
+    # people
+    path(f"{COHORT}people/", people.people, name="people"),
+    path(f"{COHORT}people/add", people.add, name="member_add"),
+    path(f"{COHORT}people/import/", people.import_csv, name="import"),
+    path(PERSON, people.person, name="person"),
+    path(f"{PERSON}remove", people.remove, name="member_remove"),
+    path(f"{PERSON}role", people.role, name="member_role"),
+    path(f"{PERSON}labels", people.labels, name="member_labels"),
+    # accommodations
+    path(f"{COHORT}accommodations/", accommodations.listing, name="accommodations"),
+    path(f"{COHORT}accommodations/save", accommodations.save, name="accommodation_save"),
+    path(f"{COHORT}accommodations/<int:accommodation_id>/clear", accommodations.clear, name="accommodation_clear"),
+    # settings and log
+    path(f"{COHORT}settings/", settings.settings, name="settings"),
+    path(f"{COHORT}settings/code", settings.code_save, name="code_save"),
+    path(f"{COHORT}settings/code/rotate", settings.code_rotate, name="code_rotate"),
+    path(f"{COHORT}settings/labels", settings.label_add, name="label_add"),
+    path(f"{COHORT}settings/labels/<int:label_id>", settings.label_save, name="label_save"),
+    path(f"{COHORT}settings/transfer", settings.transfer, name="transfer"),
+    path(f"{COHORT}settings/archive", settings.archive, name="archive"),
+    path(f"{COHORT}settings/delete", settings.delete, name="delete"),
+    path(f"{COHORT}audit/", settings.audit, name="audit"),
+    # assignments
+    path(f"{COHORT}assignments/new/", assignments.create, name="assignment_create"),
+    path(ASSIGNMENT, assignments.show, name="assignment"),
+    path(f"{ASSIGNMENT}edit/", assignments.edit, name="assignment_edit"),
+    path(f"{ASSIGNMENT}preview/", assignments.preview, name="assignment_preview"),
+    path(f"{ASSIGNMENT}publish", assignments.publish, name="assignment_publish"),
+    path(f"{ASSIGNMENT}copy", assignments.copy, name="assignment_copy"),
+    path(f"{ASSIGNMENT}delete", assignments.delete, name="assignment_delete"),
+    path(f"{ASSIGNMENT}restore", assignments.restore, name="assignment_restore"),
+    path(f"{ASSIGNMENT}overrides", accommodations.override_save, name="override_save"),
+    path(f"{ASSIGNMENT}overrides/<int:override_id>/clear", accommodations.override_clear, name="override_clear"),
+    path(f"{ASSIGNMENT}begin", assignments.begin, name="begin"),
+    path(f"{ASSIGNMENT}tries/<int:try_id>/hand-in", assignments.hand_in, name="hand_in"),
+]
