@@ -101,12 +101,22 @@ def checked_scope(slugs: Iterable[str]) -> list[str]:
 
 
 def interleaved(entries: Sequence[BankItem]) -> list[BankItem]:
-    """One of each problem in turn, each problem in the bank's order."""
+    """One of each problem in turn; within a problem one of each type in turn, each problem beginning with another type."""
     rows: dict[str, list[BankItem]] = {}
     for entry in entries:
         rows.setdefault(entry.problem.slug, []).append(entry)
-    longest = max(map(len, rows.values()), default=0)
-    return [row[place] for place in range(longest) for row in rows.values() if place < len(row)]
+    return _in_turn([_mixed(row, first) for first, row in enumerate(rows.values())])
+
+
+def _mixed(row: Sequence[BankItem], first: int) -> list[BankItem]:
+    types = list(TYPE_NAMES)
+    turn = [*types[first % len(types) :], *types[: first % len(types)]]
+    return _in_turn([[entry for entry in row if entry.item.type == type_] for type_ in turn])
+
+
+def _in_turn(rows: Sequence[Sequence[BankItem]]) -> list[BankItem]:
+    longest = max(map(len, rows), default=0)
+    return [row[place] for place in range(longest) for row in rows if place < len(row)]
 
 
 # --- as rows keep them -----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from mlsd_app.quiz.instances import lab_links
 from mlsd_app.quiz.models import Card, Response, Sitting
 from mlsd_app.quiz.questions import Marked
 from mlsd_app.quiz.responses import EASY
-from mlsd_app.quiz.scheduling import HALF, RIGHT
+from mlsd_app.quiz.scheduling import HALF, RIGHT, SLOW
 from mlsd_app.quiz.served import Served, served
 from problems.base import PHASES
 from simulators.registry import get_lab
@@ -75,7 +75,7 @@ class Result:
 
     @property
     def slow(self) -> bool:
-        return self.response.ms > 3000 * self.asked.item.expect_s
+        return bool(self.response.ms > SLOW * 1000 * self.asked.item.expect_s)
 
 
 def result_of(sitting: Sitting, response: Response) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Q, QuerySet
 
@@ -47,12 +47,16 @@ def cards_of(user: object) -> QuerySet[Card]:
 
 
 def due_filter(plan: Plan, now: datetime) -> Q:
-    """Due by its own date; or, before an interview, by the date's pull on what was not seen shortly before it."""
+    """Steps of minutes to the minute; days to the day, whatever the hour of the last review.
+
+    Before an interview also what the date pulls forward, unless it was seen shortly before the date already.
+    """
     awake = Q(state=CardState.ACTIVE) & (Q(buried_until=None) | Q(buried_until__lte=now))
+    tonight = day_start(plan, day_of(plan, now) + timedelta(days=1))
+    own = Q(learning=True, due__lte=now) | Q(learning=False, due__lt=tonight)
     needed_by = seen_in_time(plan, now)
-    if needed_by is None:
-        return awake & Q(due__lte=now)
-    return awake & Q(due_effective__lte=now) & (Q(due__lte=now) | Q(last_review__lt=needed_by))
+    pulled = Q(due_effective__lt=tonight, last_review__lt=needed_by) if needed_by is not None else Q(pk__in=[])
+    return awake & (own | pulled)
 
 
 def due_cards(*, plan: Plan, now: datetime) -> list[Due]:

@@ -13,7 +13,7 @@ from django.conf import settings
 from fsrs import Card as FsrsCard
 from fsrs import Rating, Scheduler, State
 
-from mlsd_app.quiz.days import day_start, days_left
+from mlsd_app.quiz.days import day_of, day_start, days_left
 from mlsd_app.quiz.models import Card, Plan
 
 MAX_INTERVAL_DAYS = 3650
@@ -44,7 +44,7 @@ def fsrs_card(card: Card) -> FsrsCard:
 
 def card_reviewed(card: Card, rating: int, plan: Plan, now: datetime) -> None:
     """Moves the columns of `card` on by one review; saves nothing."""
-    reviewed, _ = scheduler(plan, now).review_card(fsrs_card(card), Rating(rating), now.astimezone(UTC))
+    reviewed, _ = scheduler(plan, now).review_card(fsrs_card(card), Rating(rating), counted_at(card, plan, now).astimezone(UTC))
     card.fsrs = dict(reviewed.to_dict())
     card.due = reviewed.due
     card.due_effective = due_effective(reviewed.due, plan, now)
@@ -52,6 +52,15 @@ def card_reviewed(card: Card, rating: int, plan: Plan, now: datetime) -> None:
     card.stability = reviewed.stability
     card.learning = reviewed.state != State.Review
     card.reviews += 1
+
+
+def counted_at(card: Card, plan: Plan, now: datetime) -> datetime:
+    """The moment a review counts from: `now`, or the card's own due time when that comes later on the same day.
+
+    The library counts whole periods of 24 hours, so that a card of two days seen ten minutes early would pass for one of one day.
+    """
+    early = bool(card.reviews) and not card.learning and card.due > now and day_of(plan, card.due) == day_of(plan, now)
+    return card.due if early else now
 
 
 # --- the date --------------------------------------------------------------------------------------------------------

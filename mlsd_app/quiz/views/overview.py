@@ -39,6 +39,7 @@ def today(request: HttpRequest) -> HttpResponse:
         "date_passed": date_passed(plan, now),
         "streak": statistics.streak_of(plan, now),
         "ready": ready,
+        "stats": stats,
         "weak_tags": stats.weak_tags,
         "tomorrow": stats.forecast[1][1],
         "answered_flags": flags_of(request.user).filter(status=Flag.Status.ANSWERED)[:5],

@@ -83,7 +83,7 @@ def problem(request: HttpRequest, slug: str) -> HttpResponse:
         "types": [(key, name) for key, name in TYPE_NAMES.items() if any(row.entry.item.type == key for row in rows)],
         "phases": [(key, name) for key, name in PHASE_NAMES.items() if any(row.entry.item.phase == key for row in rows)],
         "states": STATES,
-        "counts": [(name, sum(row.state == key for row in rows)) for key, name in STATES],
+        "counts": ", ".join(f"{count} {name.lower()}" for key, name in STATES if (count := sum(row.state == key for row in rows))),
     }
     return render(request, "quiz/problem.html", context)
 
