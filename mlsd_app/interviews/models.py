@@ -30,6 +30,7 @@ class Reason(models.TextChoices):
 
 
 LIVE = (Status.READY, Status.OPEN)
+SCORE_IS_OUT = models.Q(attempt__status=Status.RELEASED, attempt__show_score=True)
 
 
 class Attempt(models.Model):
@@ -94,6 +95,8 @@ class Attempt(models.Model):
     )
     show_questions = models.BooleanField(default=True)  # after closing
     show_score = models.BooleanField(default=True)
+
+    export_exclude = ("content",)  # holds what the interviewer tells only when asked
 
     class Meta:
         ordering = ["-created_at"]
@@ -280,6 +283,8 @@ class Claim(models.Model):
     by = models.CharField(max_length=8, choices=[("user", "Candidate"), ("auto", "Found in the text")], default="user")
     at = models.DateTimeField()
 
+    export_when = SCORE_IS_OUT
+
     class Meta:
         ordering = ["pk"]
 
@@ -345,6 +350,8 @@ class ItemScore(models.Model):
     superseded_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="supersedes")
     at = models.DateTimeField(auto_now_add=True)
 
+    export_when = SCORE_IS_OUT
+
     class Meta:
         ordering = ["item_id", "pk"]
         indexes = [models.Index(fields=["attempt", "rubric_version"], name="item_score_by_attempt")]
@@ -366,6 +373,8 @@ class SignalLevel(models.Model):
     comment = models.TextField(blank=True)
     superseded_by = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="supersedes")
     at = models.DateTimeField(auto_now_add=True)
+
+    export_when = SCORE_IS_OUT
 
     class Meta:
         ordering = ["signal", "pk"]
@@ -405,6 +414,8 @@ class Verdict(models.Model):
     gates = models.JSONField(default=list, blank=True)  # caps that bit, in words
     by_tag = models.JSONField(default=dict, blank=True)  # {tag: {"points", "max", "weight", "graded_weight"}}
     at = models.DateTimeField(auto_now=True)
+
+    export_when = SCORE_IS_OUT
 
     class Meta:
         ordering = ["-rubric_version", "-pk"]

@@ -42,10 +42,12 @@ def adjust_add(
     reason: str,
     now: datetime,
     asked: Mapping[str, Any] | None = None,
+    seen_seq: int | None = None,
 ) -> Attempt:
     """Seconds more or less from phase `from_phase` on; never so few that the deadline would lie before `now`.
 
-    asked  what was asked for, kept beside what took effect; {"seconds": ...} if not given
+    asked     what was asked for, kept beside what took effect; {"seconds": ...} if not given
+    seen_seq  the number of the clock the seconds were reckoned from: Refused `clock_changed` (409) when it has changed since
     """
     reason = _checked_reason(reason)
     if not 0 < abs(seconds) <= MAX_ADJUST_S:
@@ -55,6 +57,8 @@ def adjust_add(
     with open_attempt(attempt=attempt, now=now) as (row, state):
         if row.mode == "free":
             raise Refused("no_limit", "This interview has no limit; there is nothing to add to.", 409)
+        if seen_seq not in (None, row.clock_seq):
+            raise Refused("clock_changed", "The clock was changed meanwhile; look at it again.", 409)
         effective = max(seconds, -max(0, math.floor(state.limit_s - state.active_s)))
         _adjust(row, effective, from_phase, actor, reason, now, asked or {"seconds": seconds})
     return row

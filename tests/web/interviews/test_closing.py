@@ -157,6 +157,14 @@ def test_time_taken_never_puts_the_deadline_before_now(running: Attempt, other: 
     assert upkeep.sweep(now=at(1032)) == 1
 
 
+def test_time_reckoned_from_an_old_clock_is_not_given(running: Attempt, user: User, other: User) -> None:
+    seen = running.clock_seq
+    lifecycle.attempt_pause(attempt=running, actor=user, now=at(90))
+    with pytest.raises(Refused) as found:
+        staff_ops.adjust_add(attempt=running, seconds=60, from_phase=0, actor=other, reason="Late", now=at(99), seen_seq=seen)
+    assert found.value.code == "clock_changed" and not running.adjusts.exists()
+
+
 def test_percent_keep_the_ratio_of_an_accommodation(user: User, other: User, problem: Problem) -> None:
     limits = []
     for person, factor in ((user, 1.0), (other, 1.5)):

@@ -7,15 +7,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
+from mlsd_app.accounts.export import export_document
 from mlsd_app.accounts.merge import guest_merge
 from mlsd_app.accounts.models import Accommodation, User
 from mlsd_app.accounts.services import guest_create
 from mlsd_app.interviews import lifecycle, staff_ops
-from mlsd_app.interviews.models import Attempt, Reason, Status
+from mlsd_app.interviews.models import Attempt, Reason, Status, Verdict
 from mlsd_app.interviews.refusals import Refused
 from mlsd_app.interviews.selectors import attempts_of, clock_in, clock_of, state_of, with_clock
 from problems.schema import Problem
@@ -281,3 +283,19 @@ def test_a_guests_attempts_move_into_the_account_whole(user: User, problem: Prob
     assert {event.actor for event in theirs.events.all()} == {user}
     assert lifecycle.attempt_submit(attempt=theirs, actor=user, now=at(90)).status == Status.CLOSED
     assert Accommodation.objects.get(user=user).multiplier == 2.0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_export_of_an_account_keeps_what_was_not_asked_for(running: Attempt, user: User) -> None:
+    Verdict.objects.create(attempt=running, rule_version=1, level="senior", state="auto", score=61)
+
+    async def exported() -> dict[str, Any]:
+        found: dict[str, Any] = json.loads("".join([piece async for piece in export_document(user)]))["data"]
+        return found
+
+    data = async_to_sync(exported)()
+    [row] = data["interviews.attempt"]
+    assert row["id"] == str(running.pk) and "content" not in row and data["interviews.verdict"] == []
+    assert [event["kind"] for event in data["interviews.event"]] == ["created", "start"]
+    Attempt.objects.filter(pk=running.pk).update(status=Status.RELEASED)
+    assert [verdict["score"] for verdict in async_to_sync(exported)()["interviews.verdict"]] == [61]
