@@ -52,7 +52,7 @@ class News:
 
 async def watch(attempt_id: UUID, after: int | None = None) -> AsyncIterator[Sent]:
     """What happens to the attempt after event number `after` (None: from now on), beginning with its clock; ends with `closed`."""
-    client, position, seq, told_at = async_connection(), "0", after, 0.0
+    client, position, seq, told_at = async_connection(), "0", after, float("-inf")
     try:
         while True:
             silent = time.monotonic() - told_at >= CLOCK_EVERY_S
