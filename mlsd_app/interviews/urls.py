@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path, register_converter
 
-from mlsd_app.interviews.views import after, answers, clock, labs, replay, room, start, talk
+from mlsd_app.interviews.views import after, answers, claims, clock, labs, replay, room, start, talk
 
 app_name = "interviews"
 register_converter(answers.FieldConverter, "answer_field")
@@ -30,6 +30,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{ATTEMPT}runs/", labs.runs, name="runs"),
     path(f"{ATTEMPT}runs/<int:number>", labs.pin, name="run_pin"),
     path(f"{ATTEMPT}runs/<int:number>/events", labs.events, name="run_events"),
+    path(f"{ATTEMPT}claims/", claims.add, name="claim_add"),
+    path(f"{ATTEMPT}claims/form", claims.form, name="claim_form"),
+    path(f"{ATTEMPT}claims/<int:claim_id>", claims.one, name="claim"),
     path(f"{ATTEMPT}curveball", labs.curveball, name="curveball"),
     path(f"{ATTEMPT}debrief/", after.debrief, name="debrief"),
     path(f"{ATTEMPT}clock", clock.clock, name="clock"),

@@ -5,5 +5,6 @@ sentences, graders, signals, verdict, checks, diagram and claims are pure; readi
 
 from mlsd_app.interviews.scoring.people import human_level, human_mark, self_assess
 from mlsd_app.interviews.scoring.rows import grade, regrade
+from mlsd_app.interviews.scoring.scorecard import Scorecard, scorecard
 
-__all__ = ["grade", "human_level", "human_mark", "regrade", "self_assess"]
+__all__ = ["Scorecard", "grade", "human_level", "human_mark", "regrade", "scorecard", "self_assess"]

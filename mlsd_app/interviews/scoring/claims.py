@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -224,8 +224,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(_shown, value))
     return "not set" if value is None else f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else str(value)
-
-
-def params_of(schema: Iterable[tuple[str, str, Mapping[str, str]]]) -> list[Param]:
-    """Parameters from (key, title, {choice: words})."""
-    return [Param(key, title, choices) for key, title, choices in schema]

@@ -24,7 +24,7 @@ EXACT = 100  # closeness of a row that was kept from the very line of the calcul
 FLOOR, SIZED = {"peak": 1.0, "busy": 1.0}, {"peak": 2.0, "busy": 0.6}
 
 _GENERAL = "total sum number numbers need needed each rate share cost time days hours minutes seconds weeks users people nodes machines"
-_ALSO = "gpus servers cards tokens requests queries rows memory size load second first day hour kept left"
+_ALSO = "gpus servers cards tokens requests queries rows memory size load second first day hour kept left peak"
 GENERAL = frozenset(words.content_words(f"{_GENERAL} {_ALSO}"))  # of any number
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, cast
 
-from django.db.models import Max, Min
+from django.db.models import Max, Min, QuerySet
 from pydantic import BaseModel
 
 from mlsd_app.interviews.answers import counted, rows_from
@@ -37,7 +37,7 @@ def sheet_of(attempt: Attempt) -> Sheet:
         rows={name: rows_from(kept, name) for name in LISTS},
         saved_ms=_saved_ms(attempt),
         told=list(_told(attempt)),
-        runs=[run_record(link) for link in finished_links(attempt)],
+        runs=[run_record(link) for link in finished_links(attempt).exclude(pk__in=_shown_to(attempt))],
         curveballs=[_thrown(ball) for ball in attempt.curveball_rows.select_related("recovery")],
         claim_verdicts=list(Claim.objects.filter(attempt=attempt, by="user").values_list("verdict", flat=True)),
         end_ms=end_ms(attempt),
@@ -55,7 +55,12 @@ def end_ms(attempt: Attempt) -> int:
     return round(state_of(attempt, at).active_s * 1000) if at else 0
 
 
-def finished_links(attempt: Attempt) -> Iterable[RunLink]:
+def _shown_to(attempt: Attempt) -> list[int]:
+    """Runs the interviewer made to show what an event does to the design: nothing the candidate did."""
+    return [pk for pk in attempt.curveball_rows.values_list("broken", flat=True) if pk is not None]
+
+
+def finished_links(attempt: Attempt) -> QuerySet[RunLink]:
     return (
         attempt.runlinks.filter(run__state=RunState.DONE, run__result__isnull=False)
         .select_related("run__result")
@@ -86,7 +91,7 @@ def _saved_ms(attempt: Attempt) -> dict[str, tuple[int, int]]:
 def _told(attempt: Attempt) -> Iterator[Told]:
     for event in Event.objects.filter(attempt=attempt, kind__in=["question", "confirm"]).order_by("seq"):
         for how, facts in _facts(event.data).items():
-            text = str(event.data.get("text") or "Constraints read back.")
+            text = str(event.data.get("text") or event.data.get("answer") or "")
             yield from (Told(fact, cast(Any, how), event.active_ms, text, f"event/{event.seq}") for fact in facts)
 
 
@@ -109,6 +114,17 @@ def _thrown(ball: Curveball) -> Thrown:
         recovery_run=ball.recovery.number if ball.recovery else None,
         runs_used=ball.runs_used,
     )
+
+
+def design_facts(attempt: Attempt) -> dict[str, float]:
+    """What the design checks may rest on: the latency at p99 in ms, once the candidate has been told it."""
+    interviewer, told = Interviewer.model_validate(attempt.content["interviewer"]), {entry.fact for entry in _told(attempt)}
+    for fact in interviewer.facts:
+        value = attempt.content.get("values", {}).get(fact.id)
+        about_latency = fact.unit in ("ms", "s") and any("p99" in group or "latency" in group for group in fact.ask)
+        if fact.id in told and value is not None and about_latency:
+            return {"latency_ms": value * (1000 if fact.unit == "s" else 1)}
+    return {}
 
 
 # --- what could have been copied -------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from mlsd_app.interviews.events import attempt_lock
 from mlsd_app.interviews.models import LIVE, Attempt, ItemScore, ScoreState, SignalLevel, Status, Verdict
 from mlsd_app.interviews.refusals import Refused
 from mlsd_app.interviews.scoring import verdict as rule
+from mlsd_app.interviews.scoring.claim_rows import claims_settle
 from mlsd_app.interviews.scoring.graders import grade_all
 from mlsd_app.interviews.scoring.marks import Mark
 from mlsd_app.interviews.scoring.reading import rubric_of, sheet_of
@@ -34,6 +35,7 @@ BY_RULE = (ScoreState.AUTO, ScoreState.UNGRADED)
 
 def grade(*, attempt: Attempt, now: datetime) -> Verdict:
     """Marks everything a rule can mark and writes the verdict. Run again, it replaces its own rows of the same rubric version."""
+    claims_settle(attempt)
     sheet = sheet_of(attempt)
     marks = grade_all(sheet)
     levels = measured_levels(sheet, marks)
