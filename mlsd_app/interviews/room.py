@@ -23,6 +23,7 @@ from mlsd_app.interviews.models import Attempt, Event, RunLink
 from mlsd_app.interviews.runs import links_of
 from mlsd_app.interviews.scoring.checks import design_checks
 from mlsd_app.interviews.scoring.diagram import diagram_svg
+from mlsd_app.interviews.scoring.reading import design_facts
 from mlsd_app.interviews.selectors import clock_of, state_of
 from mlsd_app.runs.sliders import number_text
 from problems.loader import load_problem
@@ -120,9 +121,10 @@ def locked_inputs(attempt: Attempt, calculator: str) -> dict[str, str]:
 
 def diagram_context(attempt: Attempt) -> dict[str, Any]:
     components, edges = rows_of(attempt, "components"), rows_of(attempt, "edges")
+    checks = design_checks(components, edges, design_facts(attempt))
     return {
         "svg": mark_safe(diagram_svg(components, edges)) if components else "",  # noqa: S308 - drawn and escaped by us
-        "checks": [check for check in design_checks(components, edges, {}) if check.ok is False] if attempt.show == "study" else None,
+        "checks": [check for check in checks if check.ok is False] if attempt.show == "study" else None,
     }
 
 
@@ -227,7 +229,7 @@ def config(attempt: Attempt, now: datetime, events: Sequence[Event], fields: Map
         "alerts": not attempt.accommodation.get("no_low_time_alerts"),
         "lastSeq": events[-1].seq if events else 0,
         "limit": MAX_FIELD_CHARACTERS,
-        "fields": fields,
+        "fields": {name: {**field, "saved_at": field["saved_at"] and field["saved_at"].isoformat()} for name, field in fields.items()},
         "lists": {key: _list(key) for key in LISTS},
         "runs": [{"number": link.number, "label": link.label, "lab": link.run.lab, "pinned": link.pinned} for link in runs_of(attempt)],
         "base": reverse("interviews:room", args=[attempt.pk]),  # the room's parts lie below it, by the names of urls.py

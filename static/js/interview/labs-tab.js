@@ -87,6 +87,7 @@ export class LabsTab {
     this.form.clearErrors();
     this.#stale(true);
     this.status.begin();
+    this.status.root.scrollIntoView({ block: "start" });
   }
 
   #event(kind, data) {

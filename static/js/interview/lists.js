@@ -76,10 +76,19 @@ class Table {
     const { rows } = this;
     const focused = this.part("rows").contains(document.activeElement) ? document.activeElement.dataset : null;
     this.part("rows").replaceChildren(...rows.map((row, at) => this.#line(row, at, rows.length)));
+    this.#hideEmpty(rows);
     this.part("scroll").hidden = rows.length === 0;
     this.part("none").hidden = rows.length > 0 || !this.form.hidden;
     if (focused) this.#focus(focused.key, focused.rowAction);
     if (!this.form.hidden) this.#fillChoices(this.#values());
+  }
+
+  /** Columns that no row fills are left out, so that the filled ones have room. */
+  #hideEmpty(rows) {
+    for (const [at, column] of this.columns.filter((item) => !item.hidden).entries()) {
+      const filled = rows.some((row) => cellText(column, row[column.name], this.lists.nameOf) !== "");
+      for (const line of this.root.querySelectorAll("tr")) line.cells[at].hidden = !filled;
+    }
   }
 
   #line(row, at, count) {

@@ -33,17 +33,23 @@ export class Talk {
     return this.refreshing;
   }
 
+  /** The box is free at once for the next question; one that could not be asked comes back into it. */
   async #ask() {
     const box = this.form.elements.text;
     const text = box.value.trim();
-    if (!text) return box.focus();
-    if (await this.#say("ask", { text })) box.value = "";
     box.focus();
+    if (!text) return;
+    box.value = "";
+    if (!(await this.#say("ask", { text })) && !box.value) box.value = text;
   }
 
-  async #say(path, body) {
-    const button = this.form.querySelector("button");
-    button.disabled = true;
+  /** One after the other, so that the conversation keeps its order. */
+  #say(path, body) {
+    this.turn = (this.turn ?? Promise.resolve()).then(() => this.#send(path, body));
+    return this.turn;
+  }
+
+  async #send(path, body) {
     this.#fail("");
     try {
       const response = await send(`${this.config.base}${path}`, { body: { ...body, after: this.lastSeq } });
@@ -52,8 +58,6 @@ export class Talk {
     } catch (refusal) {
       this.#fail(refusal.message);
       return false;
-    } finally {
-      button.disabled = false;
     }
   }
 
