@@ -33,10 +33,18 @@ export class Mirror {
   }
 
   clear(field) {
-    this.remove(this.#key(field));
+    this.#remove(this.#key(field));
   }
 
-  remove(key) {
+  /** Removes a copy that an earlier page left, unless it says something else by now; whether it is gone. */
+  forget({ key, content }) {
+    const now = this.read(key);
+    if (now && now.content !== content) return false;
+    this.#remove(key);
+    return true;
+  }
+
+  #remove(key) {
     try {
       this.storage.removeItem(key);
     } catch {
@@ -49,6 +57,16 @@ export class Mirror {
     return this.#left(`${PREFIX}${this.attempt}:${field}:`);
   }
 
+  /** One of those copies as it is now, null if it has gone: the page that made it may still be there. */
+  read(key) {
+    try {
+      const text = this.storage.getItem(key);
+      return text && { key, ...JSON.parse(text) };
+    } catch {
+      return null;
+    }
+  }
+
   /** Fields of which earlier pages left copies, such as rows that never reached the server. */
   fields() {
     const start = `${PREFIX}${this.attempt}:`;
@@ -59,7 +77,7 @@ export class Mirror {
     try {
       const keys = Array.from({ length: this.storage.length }, (_, number) => this.storage.key(number));
       const others = keys.filter((key) => key.startsWith(start) && !key.endsWith(`:${this.page}`));
-      return others.map((key) => ({ key, ...JSON.parse(this.storage.getItem(key)) })).sort((one, other) => one.at - other.at);
+      return others.map((key) => this.read(key)).filter(Boolean).sort((one, other) => one.at - other.at);
     } catch {
       return [];
     }

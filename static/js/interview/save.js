@@ -34,6 +34,7 @@ import { localStore, Mirror, newId } from "./mirror.js";
 import { Saver } from "./saver.js";
 
 const TIMEOUT_MS = 10_000;
+const REFRESH_AGAIN_MS = 3_000;
 const LEAVING_BYTES = 60_000; // a browser sends 64 KiB at most for pages that are going away, all requests together
 const RUNNING = new Set(["running", "overtime", "closing"]);
 
@@ -140,19 +141,22 @@ export class Writing {
 
   async refresh() {
     const response = await this.#request("", { method: "GET" }).catch(() => null);
-    if (response?.status !== 200) return;
+    if (response?.status !== 200) return false;
     for (const [field, start] of Object.entries(response.body.fields)) this.#saver(field).refresh(start);
+    return true;
   }
 
   // --- the page comes and goes -----------------------------------------------------------------------------------------------
 
   /** This tab may write now: what the others have saved comes first, then what earlier pages left. */
   async #held() {
-    await this.refresh();
+    const known = await this.refresh();
+    if (!this.lease.held) return;
     for (const saver of this.savers.values()) {
       if (saver.blocked === "lease_lost") saver.resume();
-      saver.offerLeft();
+      if (known) saver.offerLeft();
     }
+    if (!known) setTimeout(() => this.lease.held && this.#held(), REFRESH_AGAIN_MS);
   }
 
   #listen() {

@@ -51,6 +51,8 @@ export class Saver {
     this.refused = false; // the server does not take what is shown
     this.failures = 0;
     this.left = []; // copies of earlier pages
+    this.offered = null; // the one that may be restored
+    this.taken = null; // the one that has become the text, until this page has a copy of its own
   }
 
   get dirty() {
@@ -129,18 +131,24 @@ export class Saver {
 
   #nextLeft() {
     if (this.waiting || this.offered || this.dirty || this.flying || this.blocked) return; // what is shown here comes first
-    const kept = this.left.shift();
-    if (!kept) return;
-    if (same(this.field, kept.content, this.acked)) {
-      this.around.mirror.remove(kept.key);
+    if (!this.left.length) return;
+    const kept = this.around.mirror.read(this.left.shift().key);
+    if (!kept || same(this.field, kept.content, this.acked)) {
+      if (kept) this.around.mirror.forget(kept);
       this.#nextLeft();
     } else if (kept.base_rev === this.rev || (kept.op && kept.op === this.serverOp)) {
-      this.offered = kept;
+      this.offered = { ...kept, rev: this.rev };
       this.around.tell("kept", { content: kept.content, at: kept.at });
     } else {
-      this.#take(kept);
-      this.#wait({ theirs: this.acked, rev: this.rev });
+      this.#takeAgainst(kept);
     }
+  }
+
+  /** The copy and the text that stands there know nothing of each other. */
+  #takeAgainst(kept) {
+    const versions = { theirs: this.acked, rev: this.rev };
+    this.#take(kept);
+    this.#wait(versions);
   }
 
   /** Makes a copy the text of this page, from where it is kept under this page's name. */
@@ -154,9 +162,11 @@ export class Saver {
   async restoreLeft() {
     if (this.dirty) await this.save();
     if (!this.offered || this.dirty) return false;
-    const kept = this.offered;
+    const { key, rev } = this.offered;
+    const kept = this.around.mirror.read(key);
     this.offered = null;
-    this.#take(kept);
+    if (kept && rev !== this.rev) this.#takeAgainst(kept); // the text has gone on since the copy was offered
+    else if (kept) this.#take(kept);
     await this.save();
     this.#nextLeft();
     return true;
@@ -167,7 +177,7 @@ export class Saver {
     const kept = this.offered;
     if (!kept || !(await this.#drop(kept.content))) return false;
     this.offered = null;
-    this.around.mirror.remove(kept.key);
+    if (!this.around.mirror.forget(kept)) this.left.unshift(kept); // its page is still there and goes on: that is another text
     this.#nextLeft();
     return true;
   }
@@ -320,7 +330,7 @@ export class Saver {
   }
 
   #forgetTaken() {
-    if (this.taken) this.around.mirror.remove(this.taken.key);
+    if (this.taken) this.around.mirror.forget(this.taken);
     this.taken = null;
   }
 
