@@ -18,6 +18,7 @@ from mlsd_app.quiz import instances, tasks
 from mlsd_app.quiz.bank import BankItem, Key, bank
 from mlsd_app.quiz.models import Instance, Response, Sitting, SittingKind
 from mlsd_app.quiz.questions import draw
+from mlsd_app.quiz.questions.figure import truth_figures
 from mlsd_app.quiz.questions.truths import checked_draws, truth_of
 from mlsd_app.runs import channel
 from mlsd_app.runs.forms import params_from_query
@@ -108,6 +109,38 @@ def test_a_made_question_is_asked_and_marked(made: Instance, entry: BankItem) ->
     assert public["change"]["from"] == "0.8" and dict(public["settings"])
     assert "standard error" not in str(public)
     assert any("standard error" in reason.why for reason in question.mark(question.right()).reasons)
+
+
+def test_the_figure_shows_what_the_runs_found(made: Instance, entry: BankItem) -> None:
+    question = draw(entry.item, entry.problem, 3, made)
+    (figure,) = truth_figures(question, made, question.right())
+    (bars,) = figure.plot["data"]
+    assert bars["y"] == pytest.approx([made.truth["before"], made.truth["after"]], rel=1e-5)
+    assert "before" in figure.summary and figure.plot["layout"]["yaxis"]["title"]["text"]
+
+
+def test_figures_mark_what_was_answered(entry: BankItem) -> None:
+    """Of each kind of question: the choice has a colour of its own, a number a line."""
+    pick = question(ask="pick", change=None, metric="", target="ci_width <= 2", vary={"rho": [0.2, 0.5, 0.8]})
+    verdict = truth_of(pick, runs([1.0, 1.1, 0.9], [3.0, 3.1, 2.9], [4.0, 4.1, 3.9]))
+    options = [{"label": label, "params": {}} for label in ("low", "middle", "high")]
+    held = Instance(problem_slug=QUICK[0], lab="readout", params={}, options=options, truth=verdict.truth)
+    asked = draw(pick, entry.problem, 3, held)
+    (figure,) = truth_figures(asked, held, asked.right())
+    yours = next(trace for trace in figure.plot["data"] if trace["name"] == "your choice")
+    assert (yours["x"], yours["y"]) == (["low"], [1.0])
+    value = question(ask="value", change=None)
+    held = Instance(problem_slug=QUICK[0], lab="readout", params={}, truth=truth_of(value, runs([10.0, 10.1, 9.9])).truth)
+    (figure,) = truth_figures(draw(value, entry.problem, 3, held), held, {"text": "25 %"})
+    assert [(line["label"]["text"], line["y0"]) for line in figure.plot["layout"]["shapes"]] == [
+        ("mean", pytest.approx(10)),
+        ("your answer", pytest.approx(25)),
+    ]
+    order = question(ask="order", change=None)
+    found = truth_of(order, runs([3.0] * 3, [1.0] * 3, [2.0] * 3)).truth
+    held = Instance(problem_slug=QUICK[0], lab="readout", params={}, options=options, truth=found)
+    (figure,) = truth_figures(draw(order, entry.problem, 3, held), held, {"order": [0, 1, 2]})
+    assert dict(zip(figure.plot["data"][0]["x"], figure.plot["data"][0]["y"], strict=True)) == {"low": 3, "middle": 1, "high": 2}
 
 
 def test_settings_the_lab_refuses_are_kept_as_no_question(entry: BankItem, monkeypatch: pytest.MonkeyPatch) -> None:
