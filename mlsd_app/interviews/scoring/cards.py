@@ -33,7 +33,7 @@ def _shown(concept: str) -> str:
 
 def _names_both(row: Row, item: RubricItem) -> bool:
     """One alternative is chosen and a different one is set against it."""
-    chosen, other = (words.stems(str(row.get(cell) or "")) for cell in ("choose", "over"))
+    chosen, other = (str(row.get(cell) or "") for cell in ("choose", "over"))
     picked = {need for need in item.needs if words.named_in(need, chosen)}
     passed = {need for need in item.needs if words.named_in(need, other)}
     return any(one != two for one in picked for two in passed)

@@ -141,9 +141,10 @@ class Subject:
     around: frozenset[str]
 
     def shared(self, name: frozenset[str]) -> int:
-        """Words in common. "Days" or "GPUs" alone name nothing: a word of the matter itself has to be among them."""
+        """Words in common. "Days" or "GPUs" alone name nothing: a word of the matter itself has to be among them, or two such words."""
         own = self.title | self.key
-        general = not self.title - GENERAL and self.title <= name and bool(len(self.title) > 1 or name & self.around - GENERAL)
+        common = self.title & name
+        general = not self.title - GENERAL and (len(common) > 1 or common == self.title and bool(name & self.around - GENERAL))
         return len(name & own) if name & own - GENERAL or general else 0
 
 

@@ -33,10 +33,6 @@ class Sentence:
     text: str
     ref: str
 
-    @property
-    def stems(self) -> list[str]:
-        return words.stems(self.text)
-
 
 @dataclass(frozen=True)
 class Credit:
@@ -85,14 +81,14 @@ def credited(sentences: Iterable[Sentence], concepts: Sequence[str]) -> dict[str
     """{concept: the first sentence that earns it}; a sentence earns at most two, in the order of `concepts`."""
     earned: dict[str, Credit] = {}
     for sentence in sentences:
-        runs = words.joined(sentence.stems)
-        new = [concept for concept in concepts if concept not in earned and runs & set(words.spellings(concept))]
+        runs = words.joined(sentence.text)
+        new = [concept for concept in concepts if concept not in earned and runs & words.spellings(concept)]
         earned |= {concept: Credit(concept, sentence) for concept in new[:MAX_CONCEPTS]}
     return earned
 
 
 def focus_share(sentences: Sequence[Sentence], focus: Sequence[str], outside: Sequence[str]) -> tuple[int, int]:
     """(inside, outside): sentences that name a concept of the drawn focus, and those that only name one off the point."""
-    inside = [any(words.named_in(concept, sentence.stems) for concept in focus) for sentence in sentences]
-    off = [any(words.named_in(concept, sentence.stems) for concept in outside) for sentence in sentences]
+    inside = [any(words.named_in(concept, sentence.text) for concept in focus) for sentence in sentences]
+    off = [any(words.named_in(concept, sentence.text) for concept in outside) for sentence in sentences]
     return sum(inside), sum(away and not near for near, away in zip(inside, off, strict=True))

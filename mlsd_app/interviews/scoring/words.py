@@ -60,21 +60,28 @@ def grams_of(texts: Iterable[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=4096)
-def spellings(concept: str) -> tuple[str, ...]:
-    """The stems of each way to say a concept, closed up: `a | b` are two ways."""
-    return tuple("".join(stems(way)) for way in concept.split("|") if way.strip())
+def spellings(concept: str) -> frozenset[str]:
+    """Each way to say a concept, closed up: `a | b` are two ways."""
+    ways = [tokens(way) for way in concept.split("|") if way.strip()]
+    return frozenset(form for way in ways for form in _closed_up(way))
 
 
-def named_in(concept: str, found: Sequence[str]) -> bool:
-    """Whether the concept stands in a text given by its stems."""
-    return bool(joined(found) & set(spellings(concept)))
+def named_in(concept: str, text: str) -> bool:
+    """Whether the concept stands in the text."""
+    return bool(spellings(concept) & joined(text))
 
 
-def joined(found: Sequence[str]) -> frozenset[str]:
-    """Every run of one to four stems, closed up."""
-    return frozenset(
-        "".join(found[start : start + length]) for length in range(1, MAX_JOINED + 1) for start in range(len(found) - length + 1)
-    )
+@lru_cache(maxsize=4096)
+def joined(text: str) -> frozenset[str]:
+    """Every run of one to four words, closed up."""
+    found = tokens(text)
+    runs = (found[start : start + length] for length in range(1, MAX_JOINED + 1) for start in range(len(found) - length + 1))
+    return frozenset(form for run in runs for form in _closed_up(run))
+
+
+def _closed_up(run: Sequence[str]) -> tuple[str, str]:
+    """The stems as one word, and the stem of the words as one: re scored, re-scoring and rescoring have one in common."""
+    return "".join(map(stem, run)), stem("".join(run))
 
 
 def lexicon(concepts: Iterable[str]) -> frozenset[str]:
