@@ -144,6 +144,7 @@ CELERY_BEAT_SCHEDULE = {
     "prune": {"task": "runs.prune", "schedule": 600.0, "options": {"expires": 600}},
     "interviews": {"task": "interviews.sweep", "schedule": 15.0, "options": {"expires": 15}},
     "quiz-pool": {"task": "quiz.pool_refill", "schedule": 86_400.0, "options": {"expires": 3600}},
+    "quiz-sweep": {"task": "quiz.sweep", "schedule": 60.0, "options": {"expires": 60}},
     "guests": {"task": "accounts.guests_delete_stale", "schedule": 86_400.0, "options": {"expires": 3600}},
 }
 
@@ -242,6 +243,8 @@ RUN_LIMITS = {
     "dataset_bytes_per_user": 2 * 2**30,
 }
 
+QUIZ_FUZZ = True  # spreads the days on which cards come back; off in tests
+
 # --- security --------------------------------------------------------------------------------------------------------------
 
 CONTENT_SECURITY_POLICY = {
@@ -288,7 +291,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["mlsd_app.api.throttling.PerMinute"],
     "EXCEPTION_HANDLER": "mlsd_app.api.errors.handle_exception",
 }
-API_LIMITS = {"signed_in_per_minute": 600, "visitor_per_minute": 120}
+API_LIMITS = {"signed_in_per_minute": 600, "visitor_per_minute": 120, "readings_per_minute": 60}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Loop45 API",
     "VERSION": "1",
@@ -307,6 +310,10 @@ SPECTACULAR_SETTINGS = {
         "VersionKind": "mlsd_app.api.attempt_shapes.VERSION_KINDS",
         "PauseKind": "mlsd_app.api.attempt_shapes.PAUSE_KINDS",
         "AnswerKind": "mlsd_app.api.attempt_shapes.ANSWER_KINDS",
+        "QuizPhase": "mlsd_app.api.quiz_shapes.PHASES",
+        "QuizSittingKind": "mlsd_app.quiz.models.SittingKind",
+        "QuizOwnSittingKind": "mlsd_app.api.quiz_shapes.OWN_KINDS",
+        "QuizFlagKind": "mlsd_app.api.quiz_shapes.FLAG_KINDS",
     },
 }
 

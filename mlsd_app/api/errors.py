@@ -1,4 +1,4 @@
-"""One shape for everything that goes wrong: {"detail": sentence, "errors": {field: sentence}}; refusals of an interview add a `code`."""
+"""One shape for everything that goes wrong: {"detail": sentence, "errors": {field: sentence}}; a refusal adds its `code`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from mlsd_app.runs.services import RunRefused
 from problems.errors import InvalidInput as InvalidContentInput
 from simulators.errors import InvalidInput
 from simulators.params import InvalidParams
+from simulators.units import UnitError
 
 
 class TooLarge(exceptions.APIException):
@@ -71,7 +72,12 @@ def _as_api_exception(error: Exception) -> Exception:
 
 def _members_of(error: Exception) -> dict[str, Any]:
     """What a program needs beyond the sentence: which refusal it is, and what it names."""
-    return {"code": error.code, **error.extra} if isinstance(error, Refused) else {}
+    match error:
+        case Refused():
+            return {"code": error.code, **error.extra}
+        case UnitError():
+            return {"code": error.code, "position": error.position}
+    return {}
 
 
 def _errors_of(error: Exception) -> dict[str, str]:

@@ -21,8 +21,10 @@ EXAMPLES = {
     "attempt_id": "$ATTEMPT",
     "field": "text/clarify",
     "number": "1",
+    "sitting_id": "$SITTING",
+    "response_id": "1",
 }
-TAGS = ("problems", "labs", "runs", "data sets", "interviews", "tokens")
+TAGS = ("problems", "labs", "runs", "data sets", "interviews", "quiz", "tokens")
 MAX_DEPTH = 4
 ONE_LINE = 100  # characters of an example that need no break
 UPLOAD = "-F base=@base.fvecs -F option-metric=l2"

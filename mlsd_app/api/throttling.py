@@ -19,17 +19,30 @@ WINDOW_S = 60
 
 
 class PerMinute(BaseThrottle):
+    counts = ""  # what is counted apart from everything else
+
     def allow_request(self, request: Request, view: APIView) -> bool:
         signed_in = request.user.is_authenticated
         who = f"user:{request.user.pk}" if signed_in else f"ip:{request.META.get('REMOTE_ADDR', '')}"
-        limit = settings.API_LIMITS["signed_in_per_minute" if signed_in else "visitor_per_minute"]
         try:
-            return _count(who, int(time.time()) // WINDOW_S) <= limit
+            return _count(self.counts + who, int(time.time()) // WINDOW_S) <= self.limit(signed_in)
         except redis.RedisError:
             return True
 
+    def limit(self, signed_in: bool) -> int:
+        return int(settings.API_LIMITS["signed_in_per_minute" if signed_in else "visitor_per_minute"])
+
     def wait(self) -> float:
         return WINDOW_S - time.time() % WINDOW_S
+
+
+class ReadingsPerMinute(PerMinute):
+    """How often a typed number is read back."""
+
+    counts = "readings:"
+
+    def limit(self, signed_in: bool) -> int:
+        return int(settings.API_LIMITS["readings_per_minute"])
 
 
 def _count(who: str, window: int) -> int:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from mlsd_app.api.views import attempt_work, attempts, datasets, labs, problems, reference, runs, tokens
+from mlsd_app.api.views import attempt_work, attempts, datasets, labs, problems, quiz, reference, runs, tokens
 
 app_name = "api"
 LAB = "v1/labs/<slug:problem>/<slug:lab>"
@@ -46,5 +46,18 @@ urlpatterns = [
     path(f"{ATTEMPT}/events", attempt_work.events, name="attempt_events"),
     path(f"{ATTEMPT}/stream", attempt_work.stream, name="attempt_stream"),
     path(f"{ATTEMPT}/replay", attempt_work.replay, name="attempt_replay"),
+    path("v1/problems/<slug:problem>/quiz", quiz.problem_quiz, name="problem_quiz"),
+    path("v1/quiz/plan", quiz.plan, name="quiz_plan"),
+    path("v1/quiz/due", quiz.due, name="quiz_due"),
+    path("v1/quiz/sittings", quiz.sittings_start, name="quiz_sittings"),
+    path("v1/quiz/sittings/<uuid:sitting_id>", quiz.sitting, name="quiz_sitting"),
+    path("v1/quiz/sittings/<uuid:sitting_id>/reveal", quiz.reveal, name="quiz_reveal"),
+    path("v1/quiz/sittings/<uuid:sitting_id>/hint", quiz.hint, name="quiz_hint"),
+    path("v1/quiz/responses", quiz.responses_give, name="quiz_responses"),
+    path("v1/quiz/responses/<int:response_id>/undo", quiz.response_undo, name="quiz_undo"),
+    path("v1/quiz/parse", quiz.parse, name="quiz_parse"),
+    path("v1/quiz/readiness", quiz.readiness_read, name="quiz_readiness"),
+    path("v1/quiz/stats", quiz.stats, name="quiz_stats"),
+    path("v1/quiz/flags", quiz.flags_create, name="quiz_flags"),
     re_path(r"^v1/", reference.nothing_here),
 ]

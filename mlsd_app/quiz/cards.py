@@ -17,7 +17,7 @@ from mlsd_app.interviews.models import Attempt, Curveball, Event, ItemScore, Run
 from mlsd_app.interviews.selectors import score_visible
 from mlsd_app.quiz.bank import BankItem, Key, bank, items_of
 from mlsd_app.quiz.days import day_of, day_start
-from mlsd_app.quiz.errors import Refused
+from mlsd_app.quiz.errors import conflict
 from mlsd_app.quiz.models import Card, CardState, Source
 from mlsd_app.quiz.plans import plan_of
 from mlsd_app.quiz.responses import own_card
@@ -44,7 +44,7 @@ class Wanted:
 def cards_from_attempt(*, user: User, attempt: Attempt, now: datetime) -> list[Card]:
     """Cards for what the user's own attempt missed. Raises Refused while its marks are not to be seen."""
     if attempt.status not in MARKED or (attempt.kind == "assigned" and not score_visible(attempt)):
-        raise Refused("not_released", "The marks of this interview are not released yet; there is nothing to learn from them so far.")
+        raise conflict("not_released", "The marks of this interview are not released yet; there is nothing to learn from them so far.")
     wanted = {found.key: found for found in reversed([*_missed(attempt), *_mispredicted(attempt)])}  # the first reason stands
     return [card_ask(user=user, wanted=wanted[key], now=now) for key in sorted(wanted)]
 

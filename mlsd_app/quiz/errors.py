@@ -1,22 +1,19 @@
+"""Refusals of the quiz; one shape with those of interviews, so that pages and API answer alike."""
+
 from __future__ import annotations
 
-from dataclasses import dataclass
+from mlsd_app.interviews.refusals import Refused
+
+__all__ = ["Refused", "already_answered", "conflict", "sitting_closed"]
 
 
-@dataclass
-class Refused(Exception):
-    """What was asked does not fit the present state. `code` names it for programs, `status` is the HTTP status."""
-
-    code: str
-    message: str
-    status: int = 409
-
-    def __str__(self) -> str:
-        return self.message
+def conflict(code: str, message: str) -> Refused:
+    """What was asked does not fit the present state."""
+    return Refused(code, message, 409)
 
 
 def already_answered() -> Refused:
-    return Refused("already_answered", "This question was answered already, here or on another device. Your first answer stands.")
+    return conflict("already_answered", "This question was answered already, here or on another device. Your first answer stands.")
 
 
 def sitting_closed() -> Refused:

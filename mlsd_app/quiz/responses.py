@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 from mlsd_app.accounts.models import User
 from mlsd_app.quiz import sittings
 from mlsd_app.quiz.bank import SELF_TYPES, Key, bank
-from mlsd_app.quiz.errors import Refused, already_answered
+from mlsd_app.quiz.errors import already_answered, conflict
 from mlsd_app.quiz.models import (
     CARD_PROGRESS,
     Card,
@@ -119,7 +119,7 @@ def _self_marked(row: Response, sitting: Sitting, asked: Served, given: Given) -
     """A flashcard or free answer: looked at first, then rated; the text is the one written before looking."""
     revealed = sitting.revealed.get(str(asked.place))
     if revealed is None:
-        raise Refused("not_revealed", "Look at the answer first, then rate yours.")
+        raise conflict("not_revealed", "Look at the answer first, then rate yours.")
     if given.rating is None:
         raise InvalidInput("Rate your answer: 1 again, 2 hard, 3 good, 4 easy.", field="rating")
     marked = asked.question.mark({**given.answer, "text": revealed["text"], "points": given.answer.get("points", [])})
@@ -199,7 +199,7 @@ def answer_reveal(*, user: User, sitting: Sitting, place: int, text: str, now: d
     held = sittings.locked(sitting_id=sitting.pk, user=user, now=now)
     asked = served(held, place)
     if asked.item.type not in SELF_TYPES:
-        raise Refused("marked_by_rule", "This question is marked by rule; answer it to see the explanation.")
+        raise conflict("marked_by_rule", "This question is marked by rule; answer it to see the explanation.")
     if str(place) not in held.revealed:
         held.revealed = {**held.revealed, str(place): {"text": text.replace("\0", ""), "at": now.isoformat()}}
         held.save(update_fields=["revealed"])
@@ -227,7 +227,7 @@ def response_undo(*, user: User, response: Response, op_id: str, now: datetime) 
     sitting = Sitting.objects.select_for_update().get(pk=response.sitting_id, user=user)
     card = _changeable(user, sitting, response, now)
     if sitting.limit_s is not None or sitting.closes_at is not None or not sitting.feedback:
-        raise Refused("timed", "In a timed or assigned quiz an answer stands.")
+        raise conflict("timed", "In a timed or assigned quiz an answer stands.")
     row = _amendment(response, ResponseKind.UNDO, op_id, now)
     row.save()
     if card is not None and response.card_before is not None:
@@ -261,14 +261,14 @@ def response_rate(*, user: User, response: Response, rating: int, op_id: str, no
 def _changeable(user: User, sitting: Sitting, response: Response, now: datetime) -> Card | None:
     """The card, if the answer may still be changed; None where the sitting moves no card."""
     if response.kind != ResponseKind.ANSWER or response.amendments.filter(kind=ResponseKind.UNDO).exists():
-        raise Refused("not_standing", "This answer was taken back already.")
+        raise conflict("not_standing", "This answer was taken back already.")
     if now - response.at > UNDO_FOR:
-        raise Refused("too_late", "An answer can be changed for ten minutes; this one is older.")
+        raise conflict("too_late", "An answer can be changed for ten minutes; this one is older.")
     if not sitting.schedules:
         return None
     card = own_card(user=user, key=(response.problem_slug, response.item_id), now=now)
     if card.last_review != response.at:
-        raise Refused("reviewed_since", "This card was reviewed again since; the later answer would lose its ground.")
+        raise conflict("reviewed_since", "This card was reviewed again since; the later answer would lose its ground.")
     return card
 
 

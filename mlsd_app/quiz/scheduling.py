@@ -26,9 +26,7 @@ RIGHT, HALF = 1.0, 0.5
 
 def scheduler(plan: Plan, now: datetime) -> Scheduler:
     """21 default parameters, steps of 1 and 10 minutes, no interval beyond the interview."""
-    return Scheduler(
-        desired_retention=plan.desired_retention, maximum_interval=cap_days(plan, now), enable_fuzzing=getattr(settings, "QUIZ_FUZZ", True)
-    )
+    return Scheduler(desired_retention=plan.desired_retention, maximum_interval=cap_days(plan, now), enable_fuzzing=settings.QUIZ_FUZZ)
 
 
 def cap_days(plan: Plan, now: datetime) -> int:

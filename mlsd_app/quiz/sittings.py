@@ -17,7 +17,7 @@ from mlsd_app.accounts.models import User
 from mlsd_app.interviews import clock as clocks
 from mlsd_app.quiz.bank import BankItem, Key, bank, bank_item, item_dump, readiness_items
 from mlsd_app.quiz.days import day_of
-from mlsd_app.quiz.errors import Refused, sitting_closed
+from mlsd_app.quiz.errors import Refused, conflict, sitting_closed
 from mlsd_app.quiz.instances import instance_take, stand_in
 from mlsd_app.quiz.models import Instance, Response, ResponseKind, Sitting, SittingKind, SittingStatus
 from mlsd_app.quiz.plans import plan_of
@@ -61,7 +61,7 @@ def sitting_create(
     if not 1 <= len(keys) <= MAX_ITEMS:
         raise InvalidInput(f"A quiz has 1 to {MAX_ITEMS} questions; {len(keys)} were chosen.", field="items")
     if sittings_of(user).filter(status=SittingStatus.OPEN).count() >= MAX_OPEN:
-        raise Refused("too_many_open", f"{MAX_OPEN} quizzes of yours are open; finish or close one first.")
+        raise conflict("too_many_open", f"{MAX_OPEN} quizzes of yours are open; finish or close one first.")
     drawn = secrets.randbelow(SEEDS) if seed is None else seed
     asked = _askable([bank_item(*key) for key in keys], user)
     if not asked:
@@ -136,7 +136,7 @@ def daily_start(*, user: User, now: datetime) -> Sitting:
         return running
     queue = _within_minutes(today(plan=plan, now=now).queue, plan.minutes_a_day)
     if not queue:
-        raise Refused("nothing_due", "Nothing is due now. Practise a problem, or come back tomorrow.")
+        raise conflict("nothing_due", "Nothing is due now. Practise a problem, or come back tomorrow.")
     sittings_of(user).filter(kind=SittingKind.DAILY, status=SittingStatus.OPEN).update(status=SittingStatus.CLOSED, closed_at=now)
     new = frozenset(card.key for card in queue if card.new)
     return sitting_create(user=user, kind=SittingKind.DAILY, keys=[card.key for card in queue], new=new, now=now)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import cast
 
 from celery import shared_task
+from django.utils import timezone
 
 from mlsd_app.quiz import instances
 from mlsd_app.quiz.bank import Key, bank
+from mlsd_app.quiz.sittings import sittings_sweep
 
 
 @shared_task(name=instances.MAKE_TASK)
@@ -32,3 +34,9 @@ def instance_make_task(key: list[str] | None, left: int) -> None:
 def pool_refill_task() -> None:
     """Nightly: fills the pool where it is thinnest, within the night's budget of runs."""
     instances.send_step(None, instances.STEPS_A_NIGHT)
+
+
+@shared_task(name="quiz.sweep")
+def sweep_task() -> None:
+    """Closes timed and assigned quizzes that nobody came back to."""
+    sittings_sweep(now=timezone.now())

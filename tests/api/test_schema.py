@@ -25,12 +25,14 @@ from mlsd_app.core import presence
 from mlsd_app.interviews import lifecycle
 from mlsd_app.interviews.models import Attempt
 from mlsd_app.interviews.runs import link_add
+from mlsd_app.quiz.models import Response as QuizResponse
 from mlsd_app.runs import channel
 from mlsd_app.runs.models import Dataset, Run
 from mlsd_app.runs.services import run_start
 from problems.loader import all_problems, load_problem
 from simulators.lab import Lab
 from simulators.registry import get_lab, labs
+from tests.web.quiz.conftest import CHOICE, FLASHCARD, begin, give
 from tests.web.runs.conftest import Queue
 
 EXAMPLES_EACH = 40
@@ -82,7 +84,9 @@ def real(api_schema: Any, user: User, queue: Queue) -> dict[str, Any]:
     token, _ = token_create(user=user, name="to be revoked")
     names = {"problem": "vector_search", "lab": "counter", "key": EXAMPLES["key"]}
     ids = {"run_id": str(run.pk), "dataset_id": str(dataset.pk), "token_id": token.pk}
-    return {**names, **ids, "attempt_id": str(_attempt(user, run).pk), "field": "text/clarify", "number": 1}
+    answer = _quiz_answer(user)
+    ids |= {"attempt_id": str(_attempt(user, run).pk), "sitting_id": str(answer.sitting_id), "response_id": answer.pk}
+    return {**names, **ids, "field": "text/clarify", "number": 1}
 
 
 def _attempt(user: User, run: Run) -> Attempt:
@@ -92,6 +96,12 @@ def _attempt(user: User, run: Run) -> Attempt:
     lifecycle.attempt_start(attempt=attempt, actor=user, now=now)
     link_add(attempt=attempt, run=run, now=now)
     return attempt
+
+
+def _quiz_answer(user: User) -> QuizResponse:
+    """One of a quiz that goes on, with a flashcard to come."""
+    sitting = begin(user, CHOICE, FLASHCARD, now=timezone.now())
+    return give(user, sitting, 0, now=timezone.now())
 
 
 def announce_workers() -> None:
