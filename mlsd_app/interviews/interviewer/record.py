@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mlsd_app.interviews.answers import rows_of
@@ -10,7 +10,9 @@ from mlsd_app.interviews.interviewer import facts
 from mlsd_app.interviews.interviewer.matcher import words
 from mlsd_app.interviews.models import Attempt
 from mlsd_app.interviews.selectors import phase_of_tag
+from problems.calculators import Calculator
 from problems.interview_schema import HiddenFact, Interviewer
+from problems.loader import load_problem
 
 Inputs = dict[str, dict[str, dict[str, Any]]]
 
@@ -85,6 +87,7 @@ def locks(attempt: Attempt) -> Inputs:
     for fact in interviewer_of(attempt).facts:
         if fact.id in told and fact.id in values:
             _lock_fact(found, fact, values[fact.id])
+    _spread(found["calculators"], load_problem(attempt.problem).calculators)
     for ball in attempt.curveball_rows.exclude(lab="").order_by("shown_at", "pk"):
         found["labs"][ball.lab] = {name: _lock(value, "curveball", ball.text) for name, value in ball.locked.items()}
     return found
@@ -102,6 +105,20 @@ def _lock_fact(found: Inputs, fact: HiddenFact, value: float) -> None:
             found[kind].setdefault(owner, {})[name] = lock
 
 
+def _spread(found: dict[str, dict[str, Any]], calculators: Sequence[Calculator]) -> None:
+    """What fixes an input of one calculator fixes the same input, by key, unit and default, of the others; what is no input goes."""
+    inputs = {calculator.key: {entry.key: entry for entry in calculator.inputs} for calculator in calculators}
+    given = [
+        (entry, lock) for owner, of in found.items() for name, lock in of.items() if (entry := inputs.get(owner, {}).get(name)) is not None
+    ]
+    found.clear()
+    for owner, entries in inputs.items():
+        for source, lock in sorted(given, key=lambda fixed: fixed[1]["from"] == "fact"):  # what was told has the last word
+            entry = entries.get(source.key)
+            if entry and (entry.unit, entry.default) == (source.unit, source.default):
+                found.setdefault(owner, {})[entry.key] = {**lock, "value": min(max(lock["value"], entry.min), entry.max)}
+
+
 def _own_numbers(attempt: Attempt) -> Inputs:
     """Strict mode: rows of the numbers that name a calculator's input, once the phase they belong to has been left."""
     found: Inputs = {"labs": {}, "calculators": {}}
@@ -110,9 +127,8 @@ def _own_numbers(attempt: Attempt) -> Inputs:
     for row in rows_of(attempt, "numbers"):
         calculator, _, name = str(row["calculator"]).partition(".")
         if name and row["value"] is not None:
-            found["calculators"].setdefault(calculator, {})[name] = _lock(
-                row["value"], "number", "Your own number, as it stood when its phase ended."
-            )
+            lock = _lock(row["value"], "number", "Your own number, as it stood when its phase ended.")
+            found["calculators"].setdefault(calculator, {})[name] = lock
     return found
 
 

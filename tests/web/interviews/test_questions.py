@@ -101,7 +101,11 @@ def test_a_number_is_held_fast_once_it_was_told_and_not_before(running: Attempt)
     assert locked_values(running) == {"labs": {}, "calculators": {}}
     question_ask(attempt=running, text=ASK["corpus_size"], now=at(10))
     value = values_of(running)["corpus_size"]
-    assert locked_values(running) == {"labs": {"index_tradeoffs": {"target_n": value}}, "calculators": {"shard_count": {"n": value}}}
+    held = locked_values(running)
+    assert held["labs"] == {"index_tradeoffs": {"target_n": value}}
+    assert held["calculators"]["shard_count"] == {"n": value}
+    assert held["calculators"]["raw_vectors"] == {"n": value}, "the same input of another calculator"
+    assert "flat_scan" not in held["calculators"]
     lock = locks(running)["calculators"]["shard_count"]["n"]
     assert lock["from"] == "fact" and "within two years" in lock["why"]
 
@@ -120,12 +124,12 @@ def test_strict_holds_the_candidates_own_numbers_once_their_phase_is_over(user: 
     attempt = lifecycle.attempt_create(user=user, problem=problem, now=NOW, mode="strict", seed=7)
     attempt = lifecycle.attempt_start(attempt=attempt, actor=user, now=NOW)
     row_put(attempt, "numbers", "a", name="Vectors", value="3e8", unit="vectors", calculator="shard_count.n")
-    row_put(attempt, "numbers", "b", name="Nodes", value=12, unit="nodes")
+    row_put(attempt, "numbers", "b", name="Nodes", value=12, unit="nodes", calculator="shard_count.nodes")
     assert locked_values(attempt)["calculators"] == {}
     question_ask(attempt=attempt, text="what colour", now=at(700))  # 600 s: architecture has begun
-    assert locked_values(attempt)["calculators"] == {"shard_count": {"n": 3e8}}
+    assert locked_values(attempt)["calculators"]["shard_count"] == {"n": 3e8}, "an input, not what was computed from it"
     question_ask(attempt=attempt, text=ASK["corpus_size"], now=at(710))
-    assert locked_values(attempt)["calculators"] == {"shard_count": {"n": values_of(attempt)["corpus_size"]}}, "what was told counts more"
+    assert locked_values(attempt)["calculators"]["shard_count"] == {"n": values_of(attempt)["corpus_size"]}, "what was told counts more"
 
 
 # --- reading back ----------------------------------------------------------------------------------------------------
