@@ -7,8 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Aggregate, JSONField, OuterRef, QuerySet, Subquery
-from django.db.models.functions import JSONObject
+from django.db.models import Aggregate, Func, JSONField, OuterRef, QuerySet, Subquery
 
 from mlsd_app.accounts.models import User
 from mlsd_app.interviews import clock as clocks
@@ -58,6 +57,16 @@ def _clock(
     )
 
 
+class _JSONRow(Func):
+    """A row's values as a JSON list. Django's own JSONObject first asks SQLite, under the write lock, whether it knows JSON at all."""
+
+    function = "JSON_ARRAY"
+    output_field = JSONField()
+
+    def as_postgresql(self, compiler: Any, connection: Any, **context: Any) -> Any:
+        return self.as_sql(compiler, connection, function="JSONB_BUILD_ARRAY", **context)
+
+
 class _JSONRows(Aggregate):
     """The rows of a sub-query as one JSON list."""
 
@@ -79,7 +88,7 @@ def with_clock(attempts: QuerySet[Attempt]) -> QuerySet[Attempt]:
 
 def _rows(model: type[Stop] | type[Adjust] | type[Move], *fields: str) -> Subquery:
     rows = model._base_manager.filter(attempt=OuterRef("pk")).order_by().values("attempt")
-    return Subquery(rows.annotate(rows=_JSONRows(JSONObject(**{field: field for field in fields}))).values("rows"))
+    return Subquery(rows.annotate(rows=_JSONRows(_JSONRow(*fields))).values("rows"))
 
 
 def clock_in(attempt: Attempt) -> clocks.Clock:
@@ -88,11 +97,10 @@ def clock_in(attempt: Attempt) -> clocks.Clock:
     return _clock(
         attempt,
         stops=[
-            clocks.Stop(_moment(row["begin"]), _moment(row["end"]) if row["end"] else None, row["cap_s"], row["kind"])
-            for row in stored.clock_stops or ()
+            clocks.Stop(_moment(begin), _moment(end) if end else None, cap_s, kind) for kind, begin, end, cap_s in stored.clock_stops or ()
         ],
-        adjusts=[clocks.Adjust(row["from_phase"], row["seconds"]) for row in stored.clock_adjusts or ()],
-        moves=[clocks.Move(_moment(row["at"]), row["to_phase"]) for row in stored.clock_moves or ()],
+        adjusts=[clocks.Adjust(from_phase, seconds) for from_phase, seconds in stored.clock_adjusts or ()],
+        moves=[clocks.Move(_moment(at), to_phase) for at, to_phase in stored.clock_moves or ()],
     )
 
 
