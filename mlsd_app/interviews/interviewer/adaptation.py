@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db import transaction
 from django.db.models import QuerySet
 
@@ -33,26 +35,39 @@ def runs_since(ball: Curveball) -> QuerySet[RunLink]:
 def recovery_check(*, ball: Curveball) -> bool:
     """Holds the finished runs since the event against what counts as recovered; whether that is so, told once.
 
-    All runs are looked at, so that it does not matter in which order they are told to have ended. A closed attempt stays as it is.
+    A design that stands the event as it is has recovered with no run at all. All runs are looked at, so that it does not matter in which
+    order they are told to have ended. A closed attempt stays as it is.
     """
-    if runs_since(ball).count() == ball.runs_used:
+    if runs_since(ball).count() == ball.runs_used and not _stands(ball):
         return False
     with transaction.atomic():
         attempt = attempt_lock(attempt=ball.attempt)
         ball.refresh_from_db()
         if attempt.status != Status.OPEN or ball.recovered_at is not None:
             return False
-        change = change_of(attempt, ball.key)
         tried = list(runs_since(ball))
-        met = next((n for n, link in enumerate(tried, 1) if change and _recovers(link, ball, change)), None)
-        Curveball.objects.filter(pk=ball.pk).update(runs_used=met or len(tried))
-        if met:
-            _note(attempt, ball, tried[met - 1], met)
-    return met is not None
+        found = _recovery(ball, tried)
+        Curveball.objects.filter(pk=ball.pk).update(runs_used=found[1] if found else len(tried))
+        if found:
+            _note(attempt, ball, *found)
+    return found is not None
 
 
-def _recovers(link: RunLink, ball: Curveball, change: LabChange) -> bool:
-    return honours(link.run.params, ball.locked) and holds(change.recover, metrics_of(link))
+def _recovery(ball: Curveball, tried: Sequence[RunLink]) -> tuple[RunLink, int] | None:
+    """The run that meets the condition and how many runs it took."""
+    if ball.broken and _stands(ball):
+        return ball.broken, 0
+    return next(((link, number) for number, link in enumerate(tried, 1) if _recovers(link, ball)), None)
+
+
+def _stands(ball: Curveball) -> bool:
+    """Whether the very run that shows the event meets the condition."""
+    return ball.broken is not None and ball.broken.run.state == RunState.DONE and _recovers(ball.broken, ball)
+
+
+def _recovers(link: RunLink, ball: Curveball) -> bool:
+    change = change_of(ball.attempt, ball.key)
+    return change is not None and honours(link.run.params, ball.locked) and holds(change.recover, metrics_of(link))
 
 
 def _note(attempt: Attempt, ball: Curveball, link: RunLink, runs_used: int) -> None:

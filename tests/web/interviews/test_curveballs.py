@@ -217,6 +217,17 @@ def test_the_first_run_that_meets_the_condition_is_the_recovery(running: Attempt
     assert running.events.filter(kind="recovered").count() == 1
 
 
+def test_a_design_that_stands_the_event_needs_no_run(running: Attempt, other: User, bench: Bench, committed: Committed) -> None:
+    run_pin(link=run(running, 1200, ef_search=512), pinned=True, label="wide", now=at(1210))
+    with committed():
+        ball = send(running, other)
+    catch_up(attempt=running, now=at(1310))
+    catch_up(attempt=running, now=at(1320))
+    ball.refresh_from_db()
+    assert (ball.state, ball.runs_used, ball.recovery, ball.recovered_at) == ("recovered", 0, ball.broken, at(1300))
+    assert running.events.filter(kind="recovered").count() == 1
+
+
 def test_a_known_result_asked_for_again_counts_as_a_run_of_its_own(
     running: Attempt, other: User, bench: Bench, committed: Committed
 ) -> None:
