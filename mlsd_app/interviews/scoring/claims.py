@@ -118,7 +118,7 @@ def _conditions(span: str, found: Sequence[Figure], params: Sequence[Param]) -> 
         if param.choices:
             said = [value for value, words in param.choices.items() if _says(span, value) or _says(span, words)]
             conditions |= {param.key: max(said, key=len)} if said else {}
-        elif figure := _value_of(span, param, [figure for figure in found if figure not in used]):
+        elif figure := _value_of(span, _aliases(param, params), [figure for figure in found if figure not in used]):
             conditions[param.key] = figure.value
             used.append(figure)
     return conditions, used
@@ -129,9 +129,9 @@ def _says(span: str, words: str) -> bool:
     return bool(wanted) and any(said[start : start + len(wanted)] == wanted for start in range(len(said) - len(wanted) + 1))
 
 
-def _value_of(span: str, param: Param, found: Sequence[Figure]) -> Figure | None:
-    """The number next to a name of the parameter: "ef 64", "ef_search = 64", "64 probes" is left to the metric."""
-    for alias in _aliases(param):
+def _value_of(span: str, aliases: Sequence[str], found: Sequence[Figure]) -> Figure | None:
+    """The number behind a name of the parameter: "ef 64", "ef_search = 64"; "64 probes" is left to the metric."""
+    for alias in aliases:
         pattern = re.compile(rf"\b{alias}\b(?:\s*[=:]\s*|(?:\s+(?:of|is|at|set|to|was))*\s+)", re.IGNORECASE)
         for match in pattern.finditer(span):
             after = next((figure for figure in found if figure.start == match.end()), None)
@@ -140,11 +140,16 @@ def _value_of(span: str, param: Param, found: Sequence[Figure]) -> Figure | None
     return None
 
 
-def _aliases(param: Param) -> list[str]:
-    """Ways to write a parameter: its key with any separator, its title, and the first word of a key of two."""
+def _aliases(param: Param, params: Sequence[Param]) -> list[str]:
+    """Ways to write a parameter: its key with any separator, its title, and a short first word of its key.
+
+    A first word that several share means the one of the search: "ef 64" is efSearch, not efConstruction.
+    """
     parts = param.key.split("_")
-    ways = [r"[ _-]?".join(map(re.escape, parts)), r"\s+".join(map(re.escape, param.title.split()))]
-    return [way for way in [*ways, re.escape(parts[0]) if len(parts) == 2 and len(parts[0]) <= 3 else ""] if way]
+    rivals = [other.key for other in params if other.key.split("_")[0] == parts[0]]
+    short = len(parts) == 2 and len(parts[0]) <= 3 and (len(rivals) == 1 or parts[1] == "search")
+    ways = [r"[ _-]?".join(map(re.escape, parts)), r"\s+".join(map(re.escape, param.title.split())), re.escape(parts[0]) if short else ""]
+    return [way for way in ways if way]
 
 
 # --- verdict ---------------------------------------------------------------------------------------------------------

@@ -102,7 +102,7 @@ def self_assess(*, attempt: Attempt, levels: Mapping[str, int], before_reveal: b
     )
     for subject in levels.keys() - fixed:
         SelfAssessment.objects.update_or_create(
-            attempt=row, subject=subject, defaults={"level": levels[subject], "before_reveal": before_reveal}
+            attempt=row, subject=subject, defaults={"level": levels[subject], "before_reveal": before_reveal, "at": now}
         )
     return list(SelfAssessment.objects.filter(attempt=row))
 
