@@ -21,7 +21,7 @@ from mlsd_app.quiz.errors import conflict
 from mlsd_app.quiz.models import Card, CardState, Source
 from mlsd_app.quiz.plans import plan_of
 from mlsd_app.quiz.responses import own_card
-from problems.quiz_schema import LabQuestion
+from problems.quiz_schema import LabQuestion, QuizItem
 from simulators.errors import InvalidInput
 
 FAR_OFF = 2.0  # a prediction is off when the value lies outside its interval, or its middle is wrong by this factor
@@ -51,12 +51,12 @@ def cards_from_attempt(*, user: User, attempt: Attempt, now: datetime) -> list[C
 
 def _missed(attempt: Attempt) -> Iterable[Wanted]:
     ref = f"attempt:{attempt.pk}"
-    lost = lost_items(attempt) | _items_of_needs(attempt, missed_facts(attempt), "fact")
-    drills = _items_of_needs(attempt, missed_drills(attempt), "curveball")
-    for entry in items_of(attempt.problem):
-        if drills.intersection(entry.item.rubric):
+    lost = lost_items(attempt) | _items_of_facts(attempt, missed_facts(attempt))
+    for lab in Curveball.objects.filter(attempt=attempt, state="missed").exclude(lab="").values_list("lab", flat=True):
+        if (entry := question_at(attempt.problem, lab)) is not None:
             yield Wanted(entry.key, Source.DRILL, ref)
-        elif lost.intersection(entry.item.rubric):
+    for entry in items_of(attempt.problem):
+        if lost.intersection(entry.item.rubric):
             yield Wanted(entry.key, Source.MOCK, ref)
 
 
@@ -74,14 +74,10 @@ def missed_facts(attempt: Attempt) -> set[str]:
     return {fact["id"] for fact in facts if fact.get("needed")} - asked
 
 
-def missed_drills(attempt: Attempt) -> set[str]:
-    return set(Curveball.objects.filter(attempt=attempt, state="missed").values_list("key", flat=True))
-
-
-def _items_of_needs(attempt: Attempt, needs: set[str], grade: str) -> set[str]:
-    """Ids of the rubric items that are earned by any of `needs`."""
+def _items_of_facts(attempt: Attempt, facts: set[str]) -> set[str]:
+    """Ids of the rubric items that are earned by asking for any of `facts`."""
     rubric = attempt.content.get("rubric", {}).get("items", ())
-    return {str(item["id"]) for item in rubric if item.get("grade") == grade and needs.intersection(item.get("needs", ()))}
+    return {str(item["id"]) for item in rubric if item.get("grade") == "fact" and facts.intersection(item.get("needs", ()))}
 
 
 # --- predictions -----------------------------------------------------------------------------------------------------
@@ -90,7 +86,11 @@ def _items_of_needs(attempt: Attempt, needs: set[str], grade: str) -> set[str]:
 def _mispredicted(attempt: Attempt) -> Iterable[Wanted]:
     links = RunLink.objects.filter(attempt=attempt).exclude(prediction=None).select_related("run__result")
     for link in links:
-        if link.prediction is not None and (entry := _question_about(link)) and missed(link):
+        if (
+            link.prediction is not None
+            and missed(link)
+            and (entry := question_at(link.run.problem, link.run.lab, link.prediction["metric"]))
+        ):
             yield Wanted(entry.key, Source.PREDICTION, f"run:{link.run_id}")
 
 
@@ -117,12 +117,16 @@ def _far_off(middle: float, value: float) -> bool:
     return middle * value <= 0 or max(middle / value, value / middle) > FAR_OFF
 
 
-def _question_about(link: RunLink) -> BankItem | None:
-    """A question at that lab, best one about that metric."""
-    run, metric = link.run, _base(str((link.prediction or {}).get("metric", "")))
-    found = [(entry, entry.item) for entry in items_of(run.problem) if isinstance(entry.item, LabQuestion) and entry.item.lab == run.lab]
-    exact = [entry for entry, item in found if _base(item.metric) == metric]
-    return next(iter([*exact, *(entry for entry, _ in found)]), None)
+def question_at(slug: str, lab: str, metric: str = "") -> BankItem | None:
+    """The question at that lab: best a lab question about that metric, then any, then one that is shown in the lab."""
+    found = [entry for entry in items_of(slug) if lab in (getattr(entry.item, "lab", ""), entry.item.see.lab)]
+    return min(found, key=lambda entry: _distance(entry.item, metric), default=None)
+
+
+def _distance(item: QuizItem, metric: str) -> int:
+    if not isinstance(item, LabQuestion):
+        return 2
+    return int(_base(item.metric) != _base(metric))
 
 
 def _base(metric: str) -> str:

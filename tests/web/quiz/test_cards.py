@@ -86,14 +86,13 @@ def test_a_fact_nobody_asked_for_becomes_cards(user: User, attempt: Attempt) -> 
     assert keys(cards_from_attempt(user=user, attempt=attempt, now=NOW)) == repairing(asked_for[missed])
 
 
-def test_a_failed_drill_becomes_cards(user: User, attempt: Attempt) -> None:
-    rubric = {item.id: item.needs for item in PROBLEM.rubric.items if item.grade == "curveball"}  # type: ignore[union-attr]
-    drill = next((needs[0] for item, needs in rubric.items() if repairing(item)), None)
-    if drill is None:  # no question repairs a drill of this problem: one is made to
-        pytest.skip("no question of this problem repairs a drill")
-    Curveball.objects.create(attempt=attempt, key=drill, phase="deep_dive", text="x", shown_at=NOW, state="missed")
+def test_a_failed_drill_becomes_a_question_at_its_lab(user: User, attempt: Attempt) -> None:
+    shared: dict[str, Any] = {"attempt": attempt, "phase": "deep_dive", "text": "x", "shown_at": NOW}
+    Curveball.objects.create(**shared, key="strange_clients", lab="index_tradeoffs", state="missed")
+    Curveball.objects.create(**shared, key="new_model", lab="model_migration", state="recovered")
     made = cards_from_attempt(user=user, attempt=attempt, now=NOW)
-    assert {card.source for card in made} == {Source.DRILL}
+    assert [card.source for card in made] == [Source.DRILL]
+    assert bank()[made[0].key].item.lab == "index_tradeoffs"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(
