@@ -24,9 +24,8 @@ from django.db.models.functions import Length
 
 from mlsd_app.interviews.clock import ClockState
 from mlsd_app.interviews.events import event_add
-from mlsd_app.interviews.fields import TooLarge
 from mlsd_app.interviews.leases import Sender, lease_use
-from mlsd_app.interviews.lists import MAX_ATTEMPT_CHARACTERS, MAX_ROWS, row_values
+from mlsd_app.interviews.lists import MAX_ATTEMPT_CHARACTERS, MAX_ROWS, TooLarge, row_values
 from mlsd_app.interviews.models import Answer, AnswerOp, Attempt, Status
 from mlsd_app.interviews.texts import ops_of, stored_change, text_at_rev, version_text
 from mlsd_app.interviews.writes import SENTENCES, Reply, Write, write_begin

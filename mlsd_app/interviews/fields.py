@@ -9,7 +9,7 @@ from typing import Any
 
 from django.http import Http404
 
-from mlsd_app.interviews.lists import LISTS, MAX_FIELD_CHARACTERS, ROW_KEY, canonical, clean_text, row_parse, row_values
+from mlsd_app.interviews.lists import LISTS, MAX_FIELD_CHARACTERS, ROW_KEY, TooLarge, canonical, clean_text, row_parse, row_values
 from mlsd_app.interviews.models import Attempt
 from simulators.errors import InvalidInput
 
@@ -19,10 +19,6 @@ URL_PATTERN = rf"text/[A-Za-z0-9_]{{1,32}}|row/[a-z_]+/{ROW_KEY.pattern}"  # of 
 
 class UnknownField(Http404):
     """No such field in this attempt: wherever it is asked for, it is not found."""
-
-
-class TooLarge(InvalidInput):
-    """Over a limit of length or number."""
 
 
 @dataclass(frozen=True)

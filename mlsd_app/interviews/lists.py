@@ -37,6 +37,10 @@ class InvalidRow(InvalidInput):
         self.errors = errors
 
 
+class TooLarge(InvalidInput):
+    """Over a limit of length or number."""
+
+
 # --- the forms of a value --------------------------------------------------------------------------------------------
 
 
@@ -209,7 +213,7 @@ def lists_of_phase(phase: Mapping[str, Any]) -> list[RowList]:
 
 
 def row_parse(list_name: str, content: str | Mapping[str, Any]) -> Row:
-    """The row that `content`, JSON or an object, says. Raises InvalidRow with a sentence for every bad field."""
+    """The row that `content`, JSON or an object, says. Raises InvalidRow with a sentence for every bad field, and TooLarge."""
     model = LISTS[list_name].row
     try:
         values = json.loads(content) if isinstance(content, str) else dict(content)
@@ -222,7 +226,7 @@ def row_parse(list_name: str, content: str | Mapping[str, Any]) -> Row:
     except ValidationError as error:
         raise InvalidRow(_sentences(model, error)) from error
     if (size := len(canonical(row).encode())) > MAX_ROW_BYTES:
-        raise InvalidRow({"": f"The row takes {size:,} bytes; a row holds {MAX_ROW_BYTES:,}. Shorten it or move words to the text."})
+        raise TooLarge(f"The row takes {size:,} bytes; a row holds {MAX_ROW_BYTES:,}. Shorten it or move words to the text.")
     return row
 
 

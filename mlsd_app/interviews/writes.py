@@ -10,10 +10,10 @@ from typing import Any
 
 from mlsd_app.interviews.clock import Clock, ClockState, phase_at
 from mlsd_app.interviews.events import attempt_lock
-from mlsd_app.interviews.fields import Field, TooLarge, field_of
+from mlsd_app.interviews.fields import Field, field_of
 from mlsd_app.interviews.leases import Sender
 from mlsd_app.interviews.lifecycle import clock_block
-from mlsd_app.interviews.lists import InvalidRow
+from mlsd_app.interviews.lists import InvalidRow, TooLarge
 from mlsd_app.interviews.models import Answer, AnswerOp, Attempt
 from mlsd_app.interviews.selectors import clock_of
 from simulators.errors import InvalidInput

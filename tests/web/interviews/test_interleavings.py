@@ -119,12 +119,13 @@ def outcomes(user: User, seeds: range, mutant: Mutant | None = None) -> Iterator
 
 
 @pytest.mark.slow
-def test_no_word_is_lost_in_a_thousand_interleavings(user: User) -> None:
-    found = list(outcomes(user, range(1000)))
-    assert [seed for seed, outcome in enumerate(found) if outcome.lost] == []
+@pytest.mark.parametrize("first", range(0, 1000, 250))
+def test_no_word_is_lost_in_a_thousand_interleavings(user: User, first: int) -> None:
+    found = list(outcomes(user, range(first, first + 250)))
+    assert [first + number for number, outcome in enumerate(found) if outcome.lost] == []
     assert sum(outcome.self_conflicts for outcome in found) == 0
     assert sum(outcome.left_over for outcome in found) == 0  # copies go when the server has what they say
-    assert sum(outcome.conflicts for outcome in found) > 300  # tabs did get in each other's way
+    assert sum(outcome.conflicts for outcome in found) > 75  # tabs did get in each other's way
 
 
 # --- the same with a rule left out -----------------------------------------------------------------------------------------
