@@ -29,7 +29,9 @@ def metrics_of(link: RunLink) -> dict[str, float | None]:
 def runs_since(ball: Curveball) -> QuerySet[RunLink]:
     """The candidate's own finished runs of the lab since the event."""
     since = RunLink.objects.filter(attempt_id=ball.attempt_id, run__lab=ball.lab, at__gte=ball.shown_at, run__state=RunState.DONE)
-    return since.exclude(pk__in=[pk for pk in (ball.base_id, ball.broken_id) if pk]).select_related("run__result").order_by("number")
+    shows = Curveball.objects.filter(attempt_id=ball.attempt_id, broken__isnull=False)
+    since = since.exclude(pk__in=shows.values("broken")).exclude(pk=ball.base_id or 0)
+    return since.select_related("run__result").order_by("number")
 
 
 def recovery_check(*, ball: Curveball) -> bool:
