@@ -1,6 +1,6 @@
 // The Claims tab: a marked sentence, the number in it, and the run that should bear it out.
 
-import { fragment, send } from "./http.js";
+import { send } from "./http.js";
 
 export class Claims {
   constructor(root, config, desk) {
@@ -25,7 +25,8 @@ export class Claims {
 
   async #form(run) {
     try {
-      this.place.innerHTML = await fragment(`${this.config.base}claims/form?${new URLSearchParams({ ...this.span, run })}`);
+      const response = await send(`${this.config.base}claims/form?${new URLSearchParams({ ...this.span, run })}`, { method: "GET" });
+      this.place.innerHTML = await response.text();
     } catch (refusal) {
       this.place.textContent = refusal.message;
     }

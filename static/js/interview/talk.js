@@ -17,6 +17,7 @@ export class Talk {
     });
     root.addEventListener("click", (event) => this.#pressed(event.target.closest("[data-action]")));
     this.dialog.addEventListener("close", () => this.#assumed());
+    for (const control of this.form.elements) control.disabled = false; // before this module nobody would have heard
     this.#toEnd();
   }
 

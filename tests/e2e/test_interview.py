@@ -1,0 +1,310 @@
+"""A mock interview in a real browser, from the start form to the submission, and the states a candidate can get into.
+
+Time passes by moving the attempt's past: start, moves and pauses are set back in the site's database, which is what the clock reads.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.conftest import Complaints
+from tests.e2e.test_accessibility import faults
+from tests.live import LiveSite
+
+RUN_MS = 90_000  # a busy machine and a lab that waits its turn
+FIRST_LOAD_BYTES = 150_000
+PASS_TIME = """
+from datetime import timedelta
+from django.db.models import F
+from django.utils import timezone
+from mlsd_app.interviews.models import Attempt, Move, Stop
+past = timedelta(seconds={seconds})
+Move.objects.filter(attempt="{attempt}").update(at=F("at") - past)
+Stop.objects.filter(attempt="{attempt}").update(begin=F("begin") - past)
+Attempt.objects.filter(pk="{attempt}").update(
+    started_at=F("started_at") - past, next_check_at=timezone.now(), clock_seq=F("clock_seq") + 1)
+"""
+
+
+@pytest.fixture
+def browser_options() -> dict[str, Any]:
+    return {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"}
+
+
+@pytest.fixture
+def pass_time(page: Page, live_site: LiveSite) -> Callable[[float], None]:
+    """Lets seconds pass on the server; the page then asks for the clock, as it does when a connection comes back."""
+
+    def passed(seconds: float) -> None:
+        attempt = page.url.rstrip("/").rsplit("/", 1)[-1]
+        live_site.manage("shell", "-v", "0", "-c", PASS_TIME.format(seconds=seconds, attempt=attempt))
+        page.evaluate("window.dispatchEvent(new Event('online'))")
+
+    return passed
+
+
+def enter(page: Page, *, mode: str = "soft", show: str = "real") -> None:
+    """A visitor's own round on vector search, from the form into the room."""
+    page.goto("/interviews/?problem=vector_search")
+    page.locator(f"input[name=mode][value={mode}]").check()
+    page.locator(f"input[name=show][value={show}]").check()
+    page.get_by_role("button", name="Go to the lobby").click()
+    page.get_by_role("button", name="Start the clock").click()
+    expect(page.get_by_role("heading", name="Clarify")).to_be_visible()
+    expect(page.locator("[data-banner=lease]")).to_be_hidden()
+
+
+def saved(page: Page) -> None:
+    expect(page.locator("[data-part=save-mark]")).to_have_text(re.compile(r"saved \d\d:\d\d:\d\d"), timeout=20_000)
+
+
+def ask(page: Page, question: str) -> None:
+    page.get_by_label("Ask one thing at a time").fill(question)
+    page.keyboard.press("Enter")
+
+
+def seconds_of(place: Locator) -> int:
+    minutes, _, seconds = place.inner_text().partition(":")
+    return 60 * int(minutes) + int(seconds)
+
+
+# --- the whole way -----------------------------------------------------------------------------------------------------
+
+
+def test_a_soft_mock_from_the_form_to_the_submission(page: Page, pass_time: Callable[[float], None]) -> None:
+    enter(page)
+    ask(page, "How many vectors do we store?")
+    answer = page.locator(".feed-item.is-interviewer").filter(has_text="within two years")
+    expect(answer).to_be_visible()
+    answer.get_by_role("button", name="Add corpus size to the constraints").click()
+    constraints = page.get_by_role("region", name="Constraints")
+    expect(constraints.get_by_role("row").filter(has_text="corpus size")).to_contain_text("asked")
+    ask(page, "what colour is the company logo")
+    page.get_by_role("button", name="State an assumption").click()
+    page.get_by_label("Value", exact=True).locator("visible=true").fill("blue")
+    page.get_by_role("button", name="Add to the constraints", exact=True).click()
+    expect(constraints.get_by_role("row")).to_have_count(3)
+
+    page.get_by_label("Your answer").locator("visible=true").fill("One service for all teams; recall decides, then memory.")
+    saved(page)
+    page.keyboard.press("Alt+4")
+    expect(page.get_by_role("heading", name="Deep dive")).to_be_visible()
+    expect(page.locator("[data-step='3']")).to_have_attribute("aria-current", "step")
+
+    page.get_by_role("tab", name="Labs").click()
+    page.locator("#lab-pick").select_option("index_tradeoffs")
+    expect(page.locator(".locked")).to_contain_text("The interviewer:")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator(".lab-status-text")).to_contain_text("Run 1", timeout=RUN_MS)
+    expect(page.locator("#tool-labs [data-drawn]").first).to_be_visible(timeout=RUN_MS)
+    assert page.locator("#tool-labs .lab-insights").count() == 0, "what a run means is not said in a real round"
+    page.keyboard.press("Alt+P")
+    expect(page.get_by_role("button", name="Pin run 1")).to_have_attribute("aria-pressed", "true")
+
+    pass_time(9.5 * 60)
+    event = page.locator("[data-banner=curveball]")
+    expect(event).to_be_visible(timeout=60_000)
+    expect(page.locator(".feed-item[data-kind=curveball]")).to_have_count(1)
+    expect(page.locator(".feed-item[data-kind=focus]")).to_have_count(1)
+
+    page.reload()
+    page.locator("[data-step='0']").click()
+    expect(page.get_by_label("Your answer").locator("visible=true")).to_have_value(re.compile("recall decides"))
+    expect(constraints.get_by_role("row")).to_have_count(3)
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("dialog").get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/debrief/")
+    page.goto("/interviews/")
+    expect(page.get_by_role("region", name="Your rounds")).to_contain_text("Vector search")
+
+
+def test_a_strict_phase_ends_by_itself_and_is_then_only_read(page: Page, pass_time: Callable[[float], None]) -> None:
+    enter(page, mode="strict")
+    page.get_by_label("Your answer").locator("visible=true").fill("Filters first.")
+    saved(page)
+    pass_time(5 * 60 + 40)  # the phase and the grace for what was on its way
+    expect(page.get_by_role("heading", name="Capacity")).to_be_visible(timeout=20_000)
+    page.locator("[data-step='0']").click()
+    clarify = page.locator("#phase-clarify")
+    expect(clarify).to_be_visible()
+    expect(clarify.get_by_text("This phase is over")).to_be_visible()
+    assert clarify.get_by_label("Your answer").get_attribute("readonly") is not None
+    expect(clarify.get_by_role("button", name="Add a constraint")).to_be_disabled()
+    expect(page.locator("[data-step='1']")).to_have_attribute("aria-current", "step")
+    page.locator("[data-step='2']").click()
+    page.get_by_role("dialog").get_by_role("button", name="Stay").click()
+    expect(page.locator("[data-step='1']")).to_have_attribute("aria-current", "step")
+
+
+def test_an_overrun_says_what_pays_for_it(page: Page, pass_time: Callable[[float], None]) -> None:
+    enter(page)
+    pass_time(7 * 60)
+    expect(page.locator("[data-part=debt]")).to_contain_text("taken from the phases to come", timeout=20_000)
+    expect(page.locator("[data-part=phase-remaining]")).to_have_text(re.compile("^\u22122:"))
+
+
+# --- the clock ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_timer_can_be_hidden_and_stays_so(page: Page) -> None:
+    enter(page)
+    button = page.get_by_role("button", name="Hide the timer")
+    expect(button).to_have_attribute("aria-pressed", "false")
+    assert 2690 <= seconds_of(page.locator("[data-part=remaining]")) <= 2700
+    button.click()
+    expect(page.get_by_role("timer")).to_be_hidden()
+    page.reload()
+    expect(page.get_by_role("button", name="Hide the timer")).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_role("timer")).to_be_hidden()
+
+
+def test_only_the_low_marks_are_read_aloud(page: Page, pass_time: Callable[[float], None]) -> None:
+    enter(page)
+    said = page.locator(".room-head [data-part=announce]")
+    expect(said).to_have_text("")
+    pass_time(45 * 60 - 130)
+    expect(said).to_have_text(re.compile(r"2:\d\d left of the interview\."), timeout=20_000)
+    expect(page.get_by_role("timer")).to_have_attribute("aria-live", "off")
+
+
+def test_a_pause_stops_the_clock_and_hides_the_text(page: Page) -> None:
+    enter(page)
+    page.get_by_role("button", name="Pause").click()
+    resume = page.get_by_role("button", name="Resume")
+    expect(resume).to_be_focused()
+    assert not page.get_by_label("Your answer").locator("visible=true").count()
+    first = page.locator("[data-part=remaining]").inner_text()
+    page.wait_for_timeout(2500)
+    assert page.locator("[data-part=remaining]").inner_text() == first
+    resume.click()
+    expect(page.get_by_label("Your answer").locator("visible=true")).to_be_editable()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.locator("[data-banner=said]")).to_contain_text("allows 1 pause")
+
+
+# --- connection --------------------------------------------------------------------------------------------------------
+
+
+def test_offline_text_stays_and_is_saved_when_the_connection_is_back(page: Page, complaints: Complaints) -> None:
+    complaints.expect("ERR_INTERNET_DISCONNECTED")
+    enter(page)
+    page.context.set_offline(True)
+    page.get_by_label("Your answer").locator("visible=true").fill("Written without a connection.")
+    expect(page.locator("[data-banner=unreached]")).to_be_visible(timeout=20_000)
+    page.context.set_offline(False)
+    saved(page)
+    expect(page.locator("[data-banner=unreached]")).to_be_hidden()
+    page.reload()
+    expect(page.get_by_label("Your answer").locator("visible=true")).to_have_value("Written without a connection.")
+
+
+def test_a_second_tab_reads_until_it_takes_over(page: Page) -> None:
+    enter(page)
+    second = page.context.new_page()
+    second.goto(page.url)
+    lease = second.locator("[data-banner=lease]")
+    expect(lease).to_contain_text("Here you can read")
+    assert second.get_by_label("Your answer").locator("visible=true").get_attribute("readonly") is not None
+    second.get_by_role("button", name="Take over here").click()
+    expect(lease).to_be_hidden()
+    expect(second.get_by_label("Your answer").locator("visible=true")).to_be_editable()
+    expect(page.locator("[data-banner=lease]")).to_be_visible(timeout=15_000)
+
+
+# --- keyboard, access, weight ------------------------------------------------------------------------------------------
+
+
+def tab_to(page: Page, wanted: Locator, most: int = 60) -> None:
+    for _ in range(most):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("node => node === document.activeElement"):
+            return
+    raise AssertionError(f"{most} presses of Tab do not reach {wanted}")
+
+
+def test_by_keyboard_alone(page: Page) -> None:
+    page.goto("/interviews/?problem=vector_search")
+    tab_to(page, page.get_by_role("button", name="Go to the lobby"))
+    page.keyboard.press("Enter")
+    longer = page.get_by_role("slider", name="Deep dive, slider")
+    tab_to(page, longer)
+    page.keyboard.press("ArrowRight")
+    expect(longer).to_have_attribute("aria-valuetext", "15:30")
+    tab_to(page, page.get_by_role("button", name="Start the clock"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Ask one thing at a time")).to_be_enabled()
+
+    page.keyboard.press("Alt+q")
+    page.keyboard.type("what is our latency budget")
+    page.keyboard.press("Enter")
+    expect(page.locator(".feed-item.is-interviewer")).to_have_count(1)
+    page.keyboard.press("Alt+1")
+    rows = page.locator("#phase-clarify [data-list=constraints]")
+    for name in ("latency", "recall"):
+        tab_to(page, rows.locator("[data-row-action=add]"))
+        page.keyboard.press("Enter")
+        page.keyboard.type(name)
+        page.keyboard.press("Enter")
+        page.keyboard.press("Alt+1")
+    expect(rows.locator("tbody tr")).to_have_count(2)
+    tab_to(page, rows.get_by_role("button", name="Move recall up"))
+    page.keyboard.press("Enter")
+    expect(rows.locator("tbody tr").first).to_contain_text("recall")
+    expect(rows.get_by_role("status")).to_contain_text("Moved to place 1 of 2")
+    tab_to(page, rows.get_by_role("button", name="Delete latency"))
+    page.keyboard.press("Enter")
+    expect(rows.locator("tbody tr")).to_have_count(1)
+    page.locator("body").click(position={"x": 5, "y": 500})
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard shortcuts")).to_contain_text("Ask the interviewer")
+
+
+def test_axe_finds_nothing_before_and_during_an_interview(page: Page) -> None:
+    found = {}
+    page.goto("/interviews/")
+    page.locator("input[name=preset][value=custom]").check()
+    found["start"] = faults(page)
+    page.locator("#start-problem").select_option("vector_search")
+    page.locator("input[name=show][value=study]").check()
+    page.locator("input[name=preset][value=five_phase]").check()
+    page.get_by_role("button", name="Go to the lobby").click()
+    expect(page.locator("[data-check=stream]")).to_have_attribute("data-state", "good")
+    found["lobby"] = faults(page)
+    page.get_by_role("button", name="Start the clock").click()
+    expect(page.get_by_role("heading", name="Clarify")).to_be_visible()
+    page.get_by_role("button", name="Add a constraint").click()
+    found["room"] = faults(page)
+    for name in ("Labs", "Calculators", "Diagram", "Claims", "Interviewer"):
+        page.get_by_role("tab", name=name).click()
+        if name == "Labs":
+            page.locator("#lab-pick").select_option("index_tradeoffs")
+            expect(page.get_by_role("button", name="Run", exact=True)).to_be_visible()
+        found[name] = faults(page)
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    found["paused"] = faults(page)
+    assert found == dict.fromkeys(found, {})
+
+
+def test_the_first_load_is_light_and_without_the_chart_library(page: Page) -> None:
+    enter(page)
+    asked: set[str] = set()
+    page.on("request", lambda request: asked.add(request.url) if request.method == "GET" and "/stream" not in request.url else None)
+    page.reload()
+    expect(page.get_by_label("Ask one thing at a time")).to_be_enabled()
+    expect(page.locator("[data-part=save-mark]")).to_have_text("saved as you type")
+    sizes = {url: weight(page, url) for url in asked}
+    assert not any("plotly" in url for url in asked)
+    assert sum(sizes.values()) <= FIRST_LOAD_BYTES, sorted(sizes.items(), key=lambda item: -item[1])[:8]
+
+
+def weight(page: Page, url: str) -> int:
+    """Bytes on the wire behind a server that compresses; fonts are compressed already."""
+    body = page.context.request.get(url).body()
+    return len(body) if url.endswith(".woff2") else len(gzip.compress(body))
