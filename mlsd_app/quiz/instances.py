@@ -23,7 +23,8 @@ from mlsd_app.quiz.models import Instance
 from mlsd_app.quiz.questions.truths import Draw, Verdict, draws, truth_of
 from mlsd_app.runs import channel
 from mlsd_app.runs.models import StoredResult
-from mlsd_app.runs.services import cache_key, result_store
+from mlsd_app.runs.services import cache_key, queue_of, result_store
+from mlsd_app.runs.tasks import assets
 from mlsd_app.runs.views import lab_url
 from problems.quiz_schema import LabQuestion
 from simulators.driver import drive
@@ -39,7 +40,8 @@ MAKE_TASK = "quiz.instance_make"
 LOWEST_PRIORITY = 9
 STEPS_ASKED_FOR = 60  # runs that one person's wish for a question may cost at most
 STEPS_A_NIGHT = 300  # at one to three seconds of CPU time a run, about ten minutes
-ASKED_LATELY_S = 300  # one chain of work an item at a time
+ASKED_LATELY_S = 300  # one chain of work an item at a time; each step asks anew
+EXPIRES_S = 3600  # of a step that no worker takes
 Step = Literal["ran", "made", "complete"]
 
 
@@ -86,9 +88,13 @@ def more_wanted(key: Key) -> bool:
     return True
 
 
-def send_step(key: Key | None, left: int) -> None:
-    """One step of work, behind everything else on its queue."""
-    app.send_task(MAKE_TASK, args=[list(key) if key else None, left], queue="batch", priority=LOWEST_PRIORITY)
+def send_step(key: Key, left: int, *, night: bool = False) -> None:
+    """One step of work for the item, behind everything else on the queue where its lab may run."""
+    entry = bank_item(*key)
+    if not night:
+        channel.connection().set(_asked_key(key), "1", ex=ASKED_LATELY_S)
+    queue = queue_of(get_lab(entry.problem.slug, lab_item(entry).lab), sweep=True)
+    app.send_task(MAKE_TASK, args=[list(key), left, night], queue=queue, priority=LOWEST_PRIORITY, expires=EXPIRES_S)
 
 
 def made_enough(key: Key) -> None:
@@ -149,8 +155,6 @@ def _known(lab: type[Lab], setting: dict[str, Any], seed: int) -> StoredResult |
 
 
 def _run(lab: type[Lab], setting: dict[str, Any], seed: int) -> None:
-    from mlsd_app.runs.tasks import assets  # the worker's cache of what is slow to make; runs.tasks is loaded by workers only
-
     params = parse_params(lab, setting)
     key = cache_key(lab=lab, params=params, seed=seed, dataset=None)
     ctx = Context(seed=seed, assets=assets(), key_space=partial(channel.key_space, key[:32]))

@@ -217,8 +217,7 @@ def test_a_chain_ends_with_its_question(db: None, sent: list[dict[str, Any]]) ->
     instances.more_wanted(QUICK)
     steps = 0
     while sent:
-        key, left = sent.pop()["args"]
-        tasks.instance_make_task(key, left)
+        tasks.instance_make_task(*sent.pop()["args"])
         steps += 1
     assert steps == 7 and Instance.objects.count() == 1
     assert instances.more_wanted(QUICK), "the next wish starts another chain"
@@ -227,12 +226,20 @@ def test_a_chain_ends_with_its_question(db: None, sent: list[dict[str, Any]]) ->
 def test_a_night_has_its_budget(db: None, sent: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: list[Key] = []
     monkeypatch.setattr(instances, "thinnest", lambda: QUICK)
-    monkeypatch.setattr(instances, "step", lambda key: chosen.append(key) or "ran")
+    monkeypatch.setattr(instances, "step", lambda key: chosen.append(key) or "made")
     monkeypatch.setattr(instances, "STEPS_A_NIGHT", 9)
     tasks.pool_refill_task()
     while sent:
         tasks.instance_make_task(*sent.pop()["args"])
     assert chosen == [QUICK] * 9
+
+
+def test_a_lab_that_measures_runs_where_nothing_disturbs_it(db: None, sent: list[dict[str, Any]]) -> None:
+    for key, entry in bank().items():
+        if isinstance(entry.item, LabQuestion):
+            instances.send_step(key, 1)
+            assert sent[-1]["queue"] == ("measure" if get_lab(key[0], entry.item.lab).exclusive else "batch")
+    assert {call["queue"] for call in sent} == {"measure", "batch"}
 
 
 def test_without_redis_nothing_is_promised(db: None) -> None:
