@@ -303,6 +303,8 @@ SPECTACULAR_SETTINGS = {
         "PhaseKey": "mlsd_app.api.serializers.PHASE_CHOICES",
         "RunState": "mlsd_app.runs.models.RunState",
         "AttemptStatus": "mlsd_app.interviews.models.Status",
+        "AssignmentKind": "mlsd_app.cohorts.models.Kind",
+        "CohortRole": "mlsd_app.api.cohort_shapes.ROLES",
         "AttemptKind": "mlsd_app.api.attempt_shapes.KINDS",
         "AttemptMode": "mlsd_app.api.attempt_shapes.MODES",
         "AttemptShow": "mlsd_app.api.attempt_shapes.SHOWS",

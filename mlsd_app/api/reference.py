@@ -24,7 +24,7 @@ EXAMPLES = {
     "sitting_id": "$SITTING",
     "response_id": "1",
 }
-TAGS = ("problems", "labs", "runs", "data sets", "interviews", "quiz", "tokens")
+TAGS = ("problems", "labs", "runs", "data sets", "interviews", "quiz", "cohorts", "tokens")
 MAX_DEPTH = 4
 ONE_LINE = 100  # characters of an example that need no break
 UPLOAD = "-F base=@base.fvecs -F option-metric=l2"

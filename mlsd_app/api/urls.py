@@ -3,11 +3,13 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from mlsd_app.api.views import attempt_work, attempts, datasets, labs, problems, quiz, reference, runs, tokens
+from mlsd_app.api.views import attempt_work, attempts, cohort_work, cohorts, datasets, labs, problems, quiz, reference, runs, tokens
 
 app_name = "api"
 LAB = "v1/labs/<slug:problem>/<slug:lab>"
 ATTEMPT = "v1/attempts/<uuid:attempt_id>"
+COHORT = "v1/cohorts/<int:cohort_id>"
+ASSIGNMENT = "v1/assignments/<int:assignment_id>"
 urlpatterns = [
     path("", reference.docs, name="docs"),
     path("v1/schema/", SpectacularAPIView.as_view(), name="schema"),
@@ -59,5 +61,18 @@ urlpatterns = [
     path("v1/quiz/readiness", quiz.readiness_read, name="quiz_readiness"),
     path("v1/quiz/stats", quiz.stats, name="quiz_stats"),
     path("v1/quiz/flags", quiz.flags_create, name="quiz_flags"),
+    path("v1/cohorts", cohorts.cohorts, name="cohorts"),
+    path("v1/cohorts/join", cohorts.join, name="cohort_join"),
+    path(COHORT, cohorts.cohort, name="cohort"),
+    path(f"{COHORT}/code/rotate", cohorts.rotate, name="cohort_rotate"),
+    path(f"{COHORT}/members", cohorts.people, name="members"),
+    path(f"{COHORT}/members/import", cohorts.members_import, name="members_import"),
+    path(f"{COHORT}/members/<int:member_id>", cohorts.member, name="member"),
+    path(f"{COHORT}/accommodations", cohort_work.accommodations, name="accommodations"),
+    path(f"{COHORT}/assignments", cohort_work.assignments, name="assignments"),
+    path(f"{COHORT}/audit", cohort_work.audit, name="audit"),
+    path(ASSIGNMENT, cohort_work.assignment, name="assignment"),
+    path(f"{ASSIGNMENT}/overrides", cohort_work.overrides, name="overrides"),
+    path(f"{ASSIGNMENT}/copy", cohort_work.copy, name="assignment_copy"),
     re_path(r"^v1/", reference.nothing_here),
 ]

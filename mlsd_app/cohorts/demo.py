@@ -84,7 +84,7 @@ def _assignments(now: datetime) -> list[AssignmentFields]:
             opens_at=day - timedelta(days=1),
             due_at=day + timedelta(days=6),
             closes_at=day + timedelta(days=8),
-            late_steps=[{"until_h": 24, "credit": 0.9}, {"until_h": 48, "credit": 0.7}],  # type: ignore[list-item]
+            late_steps=[{"until_h": 24, "credit": 0.9}, {"until_h": 48, "credit": 0.7}],
             attempts_allowed=2,
         ),
         AssignmentFields(

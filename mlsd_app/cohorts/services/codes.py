@@ -68,14 +68,14 @@ def _code_fields(cohort: Cohort) -> dict[str, object]:
 
 
 def cohort_of_code(*, by: By, code: str, now: datetime) -> Cohort:
-    """The cohort a code opens now. Refused `unknown_code` (404) for a wrong, expired or switched-off one alike, `code_used_up` (410),
+    """The cohort a code opens now. Refused `unknown_code` (422) for a wrong, expired or switched-off one alike, `code_used_up` (410),
     and `too_many` (429) after too many wrong ones."""
     _refuse_guessers(by, now)
     code = normal_code(code)
     found = Cohort.objects.filter(join_code=code, join_enabled=True, archived_at=None).first() if len(code) == LENGTH else None
     if found is None or (found.join_expires_at is not None and found.join_expires_at <= now):
         _count_wrong(by, now)
-        raise Refused("unknown_code", UNKNOWN, 404)
+        raise Refused("unknown_code", UNKNOWN, 422)
     if found.join_uses_left == 0:
         _count_wrong(by, now)
         raise Refused("code_used_up", "This code has been used as often as it may be. Ask your instructor for a new one.", 410)

@@ -40,8 +40,12 @@ class CsvFault:
     column: str
     message: str
 
+    @property
+    def place(self) -> str:
+        return f"line {self.line}, {self.column}" if self.column else f"line {self.line}"
+
     def __str__(self) -> str:
-        return f"line {self.line}, {self.column}: {self.message}" if self.column else f"line {self.line}: {self.message}"
+        return f"{self.place}: {self.message}"
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
@@ -80,7 +80,12 @@ def join_link(request: HttpRequest, code: str) -> HttpResponse:
         return _welcome(request, codes.cohort_join(by=by, code=code, now=now))
     if by.user.is_guest:
         return render(request, "cohorts/guest.html", {"back": request.get_full_path()})
-    cohort = codes.cohort_of_code(by=by, code=code, now=now)
+    try:
+        cohort = codes.cohort_of_code(by=by, code=code, now=now)
+    except Refused as refused:
+        if refused.code == "unknown_code":
+            raise Http404(refused.message) from refused
+        raise
     if role_in(user=by.user, cohort_id=cohort.pk):
         return redirect("cohorts:cohort", cohort.pk)
     return render(request, "cohorts/join.html", {"cohort": cohort, "code": code})

@@ -93,5 +93,3 @@ class House:
 @pytest.fixture
 def house(db: None) -> House:
     return House()
-
-

@@ -1,0 +1,240 @@
+"""Every address of the panel and of its API, asked for as every role. A new address must be put into the table: the first test fails
+until it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import get_resolver, reverse
+
+from mlsd_app.cohorts.services import accommodations, cohorts
+from mlsd_app.cohorts.services.begin import assignment_begin
+from tests.web.cohorts.conftest import NOW, House, client_of, mock_fields, reading_fields
+
+ROLES = ("owner", "instructor", "grader", "observer", "learner", "removed", "stranger", "staff")
+MANAGERS, OWNERS = frozenset({"owner", "instructor", "staff"}), frozenset({"owner", "staff"})
+WATCHERS = MANAGERS | {"observer"}
+MEMBERS = WATCHERS | {"grader", "learner"}
+EVERYBODY = frozenset(ROLES)
+LEARNERS = frozenset({"learner"})
+
+
+@dataclass(frozen=True)
+class Address:
+    """One method of one address. `allowed` answer below 400, other members 403, everybody else 404 when the address names a cohort.
+
+    `hidden` are members to whom the object itself does not exist.
+    """
+
+    name: str
+    allowed: frozenset[str]
+    method: str = "GET"
+    ids: tuple[str, ...] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
+    query: str = ""
+    hidden: frozenset[str] = frozenset()
+
+    def expected(self, role: str) -> set[int] | range:
+        if role in self.allowed:
+            return range(200, 400)
+        if not self.ids or (role in MEMBERS and role not in self.hidden):
+            return {403}
+        return {404}
+
+
+C, CA, CM = ("cohort",), ("cohort", "assignment"), ("cohort", "member")
+TABLE = [
+    # the panel
+    Address("cohorts:list", EVERYBODY),
+    Address("cohorts:create", EVERYBODY),
+    Address("cohorts:join", EVERYBODY - {"removed"}, "POST", data={"code": "<code>"}),
+    Address("cohorts:join_link", EVERYBODY, ids=("code",)),
+    Address("cohorts:cohort", MEMBERS, ids=C),
+    Address("cohorts:leave", MEMBERS - {"owner"}, "POST", ids=C),  # the owner is refused with 409: see below
+    Address("cohorts:people", WATCHERS, ids=C),
+    Address("cohorts:member_add", MANAGERS, "POST", ids=C, data={"person": "stranger", "role": "learner"}),
+    Address("cohorts:import", MANAGERS, ids=C),
+    Address("cohorts:person", WATCHERS, ids=CM),
+    Address("cohorts:member_remove", MANAGERS, "POST", ids=CM),
+    Address("cohorts:member_role", OWNERS, "POST", ids=CM, data={"role": "observer"}),
+    Address("cohorts:member_labels", MANAGERS, "POST", ids=CM),
+    Address("cohorts:accommodations", MANAGERS, ids=C),
+    Address("cohorts:accommodation_save", MANAGERS, "POST", ids=C, data={"target": "user:<user>", "multiplier": "1.5"}),
+    Address("cohorts:accommodation_clear", MANAGERS, "POST", ids=("cohort", "accommodation")),
+    Address("cohorts:settings", MANAGERS, ids=C),
+    Address("cohorts:settings", OWNERS, "POST", ids=C, data={"name": "New", "timezone": "UTC", "version": "1"}),
+    Address("cohorts:code_save", MANAGERS, "POST", ids=C, data={"enabled": "on"}),
+    Address("cohorts:code_rotate", MANAGERS, "POST", ids=C),
+    Address("cohorts:label_add", MANAGERS, "POST", ids=C, data={"name": "Evening"}),
+    Address("cohorts:label_save", MANAGERS, "POST", ids=("cohort", "label"), data={"name": "Morning"}),
+    Address("cohorts:transfer", OWNERS, "POST", ids=C, data={"to": "<instructor>"}),
+    Address("cohorts:archive", OWNERS, "POST", ids=C, data={"archived": "1"}),
+    Address("cohorts:delete", OWNERS, "POST", ids=("empty",)),
+    Address("cohorts:audit", MANAGERS, ids=C),
+    Address("cohorts:assignment_create", MANAGERS, ids=C, query="?kind=mock&problem=vector_search"),
+    Address("cohorts:assignment", MEMBERS, ids=CA),
+    Address("cohorts:assignment", MEMBERS - {"learner"}, ids=("cohort", "draft"), hidden=LEARNERS),
+    Address("cohorts:assignment_edit", MANAGERS, ids=CA),
+    Address("cohorts:assignment_preview", MANAGERS, ids=CA),
+    Address("cohorts:assignment_publish", MANAGERS, "POST", ids=("cohort", "draft"), data={"published": "1"}),
+    Address("cohorts:assignment_copy", MANAGERS, "POST", ids=CA, data={"to": "<cohort>", "shift_days": "7"}),
+    Address("cohorts:assignment_delete", MANAGERS, "POST", ids=CA),
+    Address("cohorts:assignment_restore", MANAGERS, "POST", ids=CA),
+    Address("cohorts:override_save", MANAGERS, "POST", ids=CA, data={"target": "user:<user>", "extra_attempts": "1"}),
+    Address("cohorts:override_clear", MANAGERS, "POST", ids=("cohort", "assignment", "override")),
+    Address("cohorts:begin", LEARNERS, "POST", ids=CA),
+    Address("cohorts:hand_in", LEARNERS, "POST", ids=("cohort", "reading", "try")),
+    # the API
+    Address("api:cohorts", EVERYBODY),
+    Address("api:cohorts", EVERYBODY, "POST", data={"name": "Mine"}),
+    Address("api:cohort_join", EVERYBODY - {"removed"}, "POST", data={"code": "<code>"}),
+    Address("api:cohort", MEMBERS, ids=C),
+    Address("api:cohort", OWNERS, "PATCH", ids=C, data={"version": 1, "name": "New"}),
+    Address("api:cohort_rotate", MANAGERS, "POST", ids=C),
+    Address("api:members", MEMBERS, ids=C),
+    Address("api:members", MANAGERS, "POST", ids=C, data={"person": "stranger"}),
+    Address("api:members", OWNERS, "POST", ids=C, data={"person": "stranger", "role": "grader"}),
+    Address("api:members_import", MANAGERS, "POST", ids=C, data={"csv": "email\na@example.org\n"}),
+    Address("api:member", MANAGERS, "PATCH", ids=CM, data={"labels": []}),
+    Address("api:member", OWNERS, "PATCH", ids=CM, data={"role": "grader"}),
+    Address("api:member", MANAGERS, "DELETE", ids=CM),
+    Address("api:accommodations", MANAGERS, ids=C),
+    Address("api:accommodations", MANAGERS, "PUT", ids=C, data={"label": "Day", "set": {"multiplier": 1.5}}),
+    Address("api:assignments", MEMBERS, ids=C),
+    Address("api:assignments", MANAGERS, "POST", ids=C, data={"title": "T", "kind": "mock", "problem": "vector_search"}),
+    Address("api:audit", MANAGERS, ids=C),
+    Address("api:assignment", MEMBERS, ids=("assignment",)),
+    Address("api:assignment", MANAGERS, "PATCH", ids=("assignment",), data={"version": 1, "title": "New"}),
+    Address("api:assignment", MANAGERS, "DELETE", ids=("assignment",)),
+    Address("api:overrides", MANAGERS, ids=("assignment",)),
+    Address("api:overrides", MANAGERS, "PUT", ids=("assignment",), data={"label": "Day", "set": {"multiplier": 1.5}}),
+    Address("api:assignment_copy", MANAGERS, "POST", ids=("assignment",), data={"to": "<cohort>"}),
+]
+API_NAMES = ("cohort", "member", "accommodation", "assignment", "override", "audit", "task", "rubric", "result", "export", "content")
+
+
+def addresses() -> set[str]:
+    """Every named address of the panel, and those of the API that are about cohorts."""
+    resolver = get_resolver()
+    panel = {f"cohorts:{name}" for name in resolver.namespace_dict["cohorts"][1].reverse_dict if isinstance(name, str)}
+    api = {name for name in resolver.namespace_dict["api"][1].reverse_dict if isinstance(name, str)}
+    return panel | {f"api:{name}" for name in api if name.startswith(API_NAMES)}
+
+
+def test_every_address_is_in_the_table() -> None:
+    assert addresses() == {row.name for row in TABLE}
+
+
+@dataclass
+class Scene:
+    """The house with one of each thing that an address can name."""
+
+    house: House
+    ids: dict[str, Any]
+
+    def url(self, row: Address) -> str:
+        return reverse(row.name, args=[self.ids[key] for key in row.ids]) + row.query
+
+    def data(self, row: Address) -> dict[str, Any]:
+        return {key: self._filled(value) for key, value in row.data.items()}
+
+    def _filled(self, value: Any) -> Any:
+        if isinstance(value, str) and "<" in value:
+            before, _, name = value.partition("<")
+            found = self.ids[name.rstrip(">")]
+            return f"{before}{found}" if before else found
+        return value
+
+
+@pytest.fixture
+def scene(house: House) -> Scene:
+    learner = house.add("second-learner", house.member(house.learner).role)
+    assignment, reading = house.assignment(), house.assignment(reading_fields())
+    label = cohorts.label_add(by=house.by, cohort=house.cohort, name="Day", now=NOW)
+    held = accommodations.accommodation_set(by=house.by, cohort=house.cohort, user=learner, fields={"multiplier": 1.375}, now=NOW)
+    override = accommodations.override_set(by=house.by, assignment=assignment, user=learner, fields={"extra_attempts": 1}, now=NOW)
+    ids = {
+        "code": house.cohort.join_code,
+        "cohort": house.cohort.pk,
+        "empty": house.cohort.pk,
+        "member": house.member(learner).pk,
+        "user": learner.pk,
+        "instructor": house.member(house.people["instructor"]).pk,
+        "assignment": assignment.pk,
+        "draft": house.assignment(mock_fields(title="Draft"), published=False).pk,
+        "reading": reading.pk,
+        "label": label.pk,
+        "accommodation": held.pk,
+        "override": override.pk,
+    }
+    return Scene(house, ids)
+
+
+def ask(scene: Scene, row: Address, role: str) -> Any:
+    client: Client = client_of(scene.house.people[role])
+    client.raise_request_exception = True
+    options = {"content_type": "application/json"} if row.name.startswith("api:") and row.method != "GET" else {}
+    return getattr(client, row.method.lower())(scene.url(row), scene.data(row), **options)
+
+
+@pytest.mark.parametrize("row", TABLE, ids=[f"{row.method} {row.name} {'/'.join(row.ids)}{len(row.data)}" for row in TABLE])
+def test_as_every_role(scene: Scene, row: Address) -> None:
+    """Each role asks in a world of its own: what the one before changed is taken back."""
+    if "try" in row.ids:
+        scene.ids["try"] = assignment_begin(user=scene.house.learner, assignment=_reading(scene), now=NOW).pk
+    for role in ROLES:
+        with transaction.atomic():
+            answer = ask(scene, row, role)
+            transaction.set_rollback(True)
+        if row.name == "cohorts:leave" and role == "owner":
+            assert answer.status_code == 409
+        else:
+            assert answer.status_code in row.expected(role), (role, answer.status_code, answer.content[:300])
+
+
+def _reading(scene: Scene) -> Any:
+    return scene.house.cohort.assignments.select_related("cohort").get(pk=scene.ids["reading"])
+
+
+NESTED = [row for row in TABLE if len(row.ids) > 1]
+
+
+@pytest.mark.parametrize("row", NESTED, ids=[f"{row.method} {row.name} {row.ids[-1]}" for row in NESTED])
+def test_ids_of_another_cohort_do_not_exist(scene: Scene, row: Address) -> None:
+    """The owner of another cohort puts ids of this one behind his own cohort's, and the other way round."""
+    house = scene.house
+    scene.ids["try"] = assignment_begin(user=house.learner, assignment=_reading(scene), now=NOW).pk
+    foreign = Scene(house, {**scene.ids, "cohort": house.elsewhere.pk})
+    answer = ask(foreign, row, "stranger")
+    assert answer.status_code in (403, 404) and (answer.status_code == 404 or row.allowed == LEARNERS)
+    assert ask(foreign, row, "staff").status_code == 404 or row.allowed == LEARNERS
+
+
+def test_ids_too_large_for_a_column_do_not_exist(scene: Scene) -> None:
+    for row in TABLE:
+        if row.ids and row.ids != ("code",):
+            huge = Scene(scene.house, {**scene.ids, "try": 1, row.ids[-1]: 2**63 + 1})
+            role = "learner" if row.allowed == LEARNERS else "owner"
+            assert ask(huge, row, role).status_code == 404, row
+
+
+def test_visitors_are_asked_to_sign_in(scene: Scene) -> None:
+    for row in TABLE:
+        if "try" not in row.ids:
+            client = Client()
+            answer = getattr(client, row.method.lower())(scene.url(row), content_type="application/json")
+            assert answer.status_code == (401 if row.name.startswith("api:") else 302), row
+
+
+def test_a_learner_is_shown_no_accommodation_of_others(scene: Scene) -> None:
+    """Nor is a grader or an observer, on any page they can open."""
+    for role in ("grader", "observer", "learner"):
+        for row in TABLE:
+            if row.method == "GET" and role in row.allowed:
+                body = ask(scene, row, role).content.decode().lower()
+                assert "accommodation" not in body and "1.5" not in body, (role, row)
