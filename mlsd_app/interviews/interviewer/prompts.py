@@ -179,7 +179,7 @@ def _probe(scene: Scene) -> Prompt | None:
         return None
     waiting = sorted((probe for probe in scene.interviewer.probes if _may_ask(scene, probe)), key=lambda probe: probe.elapsed)
     chosen = next((probe for probe in waiting if not (probe.missing and scene.settled(probe.missing))), None)
-    return Prompt("probe", chosen.id, chosen.text, {"item": chosen.missing}) if chosen else None
+    return Prompt("probe", chosen.id, chosen.text) if chosen else None
 
 
 def _probes_allowed(scene: Scene) -> bool:

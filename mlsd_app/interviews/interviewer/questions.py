@@ -91,7 +91,7 @@ def _listening(attempt: Attempt, now: datetime) -> Attempt:
         raise Refused("paused", "The interview is paused; resume it to go on.", LOCKED)
     if state not in ("running", "overtime"):
         raise Refused("closed", "The time is up; the interviewer answers no more.", LOCKED)
-    recent = row.events.filter(kind__in=["question", "confirm"], at__gt=now - timedelta(minutes=1)).count()
+    recent = row.events.filter(kind__in=["question", "confirm", "assumption"], at__gt=now - timedelta(minutes=1)).count()
     if recent >= QUESTIONS_A_MINUTE:
         raise Refused("too_many_questions", f"You have asked {QUESTIONS_A_MINUTE} times within a minute. Wait a moment.", 429)
     return row
@@ -118,7 +118,7 @@ def _read_aloud(found: list[ReadBack]) -> str:
 
 
 def assumption_note(*, attempt: Attempt, row: dict[str, Any], now: datetime) -> Event:
-    """That the candidate decided something himself, after the interviewer left it to him."""
+    """That the candidate decided something himself, after the interviewer left it to him. Refused as a question is."""
     with transaction.atomic():
-        locked = attempt_lock(attempt=attempt)
+        locked = _listening(attempt, now)
         return event_add(attempt=locked, kind="assumption", now=now, actor=locked.user, data=row)

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from mlsd_app.accounts.models import User
 from mlsd_app.interviews import lifecycle
-from mlsd_app.interviews.interviewer.questions import MISS, QUESTIONS_A_MINUTE, TOO_MANY, constraints_confirm, question_ask
+from mlsd_app.interviews.interviewer.questions import MISS, QUESTIONS_A_MINUTE, TOO_MANY, assumption_note, constraints_confirm, question_ask
 from mlsd_app.interviews.interviewer.record import categories, interviewer_of, locked_values, locks, told_facts, values_of
 from mlsd_app.interviews.lists import canonical, row_parse
 from mlsd_app.interviews.models import Answer, Attempt
@@ -90,6 +90,14 @@ def test_he_answers_only_while_the_clock_runs(ready: Attempt, user: User) -> Non
     lifecycle.attempt_submit(attempt=running, actor=user, now=at(LIMIT_S + 16))
     with refused("wrong_state", 409):
         question_ask(attempt=running, text=ASK["p99_budget"], now=at(LIMIT_S + 17))
+
+
+def test_an_assumption_is_noted_under_the_same_rules(running: Attempt, user: User) -> None:
+    event = assumption_note(attempt=running, row={"name": "Regions", "value": "2", "unit": ""}, now=at(10))
+    assert (event.kind, event.data["name"]) == ("assumption", "Regions") and told_facts(running) == {}
+    lifecycle.attempt_pause(attempt=running, actor=user, now=at(20))
+    with refused("paused", 423):
+        assumption_note(attempt=running, row={"name": "Regions", "value": "3", "unit": ""}, now=at(21))
 
 
 # --- what is then held fast ------------------------------------------------------------------------------------------
