@@ -65,6 +65,11 @@ def quiz_problems() -> tuple[Problem, ...]:
     return tuple(sorted((problem for problem in all_problems() if problem.quiz), key=lambda problem: problem.title))
 
 
+def tag_name(tag: str) -> str:
+    """In words; the tag of a problem by the problem's title."""
+    return next((problem.title for problem in quiz_problems() if problem.slug == tag), tag.replace("_", " ").capitalize())
+
+
 @cache
 def items_of(slug: str) -> tuple[BankItem, ...]:
     return tuple(entry for entry in bank().values() if entry.problem.slug == slug)

@@ -10,7 +10,7 @@ from statistics import fmean
 from django.urls import reverse
 
 from mlsd_app.catalog.links import url_of
-from mlsd_app.quiz.bank import TYPE_NAMES
+from mlsd_app.quiz.bank import TYPE_NAMES, tag_name
 from mlsd_app.quiz.instances import lab_links
 from mlsd_app.quiz.models import Card, Response, Sitting
 from mlsd_app.quiz.questions import Marked
@@ -135,7 +135,7 @@ def summary_of(results: Sequence[Result]) -> Summary:
     marked = [result for result in results if result.response.mark is not None]
     wrong = [result for result in marked if (result.response.mark or 0) < RIGHT]
     labs = {link.url: link for result in wrong for link in result.links if link.icon == LAB_ICON}
-    tags = [(tag.replace("_", " ").capitalize(), result) for result in marked for tag in result.asked.item.tags]
+    tags = [(tag_name(tag), result) for result in marked for tag in result.asked.item.tags]
     return Summary(
         answered=len(results),
         marked=len(marked),
@@ -143,7 +143,7 @@ def summary_of(results: Sequence[Result]) -> Summary:
         minutes=sum(result.response.ms for result in results) / 60_000,
         by_type=_groups([(TYPE_NAMES[result.asked.item.type], result) for result in marked]),
         by_tag=_groups(tags),
-        sure_and_wrong=tuple(result for result in results if result.sure_and_wrong),
+        sure_and_wrong=tuple({result.asked.key: result for result in results if result.sure_and_wrong}.values()),
         labs=tuple(labs.values())[:5],
     )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import fmean
 
-from mlsd_app.quiz.bank import TYPE_NAMES, BankItem, bank
+from mlsd_app.quiz.bank import TYPE_NAMES, BankItem, bank, tag_name
 from mlsd_app.quiz.days import day_of, day_start
 from mlsd_app.quiz.models import Card, CardState, Plan, Response, ResponseKind
 from mlsd_app.quiz.responses import AGAIN
@@ -147,7 +147,7 @@ def _by_tag(rows: Iterable[Response]) -> tuple[Accuracy, ...]:
     marks: defaultdict[str, list[float]] = defaultdict(list)
     for row, entry in _marked(rows):
         for tag in entry.item.tags:
-            marks[tag.replace("_", " ")].append(row.mark or 0.0)
+            marks[tag_name(tag)].append(row.mark or 0.0)
     return _accuracies(marks)
 
 

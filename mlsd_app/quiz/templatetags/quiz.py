@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from django import template
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from mlsd_app.catalog import links
 from mlsd_app.quiz.bank import NUMBERS_TO_COME
@@ -18,12 +19,20 @@ from mlsd_app.quiz.readiness import Score, Step
 from problems.schema import Problem
 
 register = template.Library()
+_PARAGRAPH = re.compile(r"<p>((?:(?!</?p>).)*)</p>", re.DOTALL)
 DASH = "\N{EN DASH}"
 
 
 @register.simple_tag
 def prose(text: str, problem: Problem) -> SafeString:
     return links.prose(text, problem)
+
+
+@register.simple_tag
+def line(text: str, problem: Problem) -> SafeString:
+    """Markdown for a place that takes words and no paragraphs: an option, a row."""
+    found = _PARAGRAPH.fullmatch(links.prose(text, problem).strip())
+    return mark_safe(found[1]) if found else links.prose(text, problem)  # noqa: S308 - part of what was cleaned
 
 
 @register.filter

@@ -9,10 +9,11 @@ from django.utils import timezone
 from mlsd_app.accounts.services import demo_user_create
 from mlsd_app.cohorts.demo import demo_cohort
 from mlsd_app.core.demo import PEOPLE
+from mlsd_app.quiz.demo import demo_quiz
 
 
 class Command(BaseCommand):
-    help = "Makes the demo accounts and the demo cohort. Running it again changes nothing."
+    help = "Makes the demo accounts, the candidate's quiz and the demo cohort. Running it again changes nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO:
@@ -20,5 +21,6 @@ class Command(BaseCommand):
         people = {
             person.role: demo_user_create(username=person.username, password=person.password, is_staff=person.is_staff) for person in PEOPLE
         }
+        demo_quiz(user=people["Candidate"], now=timezone.now())
         demo_cohort(instructor=people["Instructor"], candidate=people["Candidate"], now=timezone.now())
         self.stdout.write(f"Demo accounts: {', '.join(person.username for person in PEOPLE)}.")
