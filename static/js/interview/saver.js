@@ -11,6 +11,7 @@ const IDLE_MS = 2_000; // after the last key
 const LONGEST_MS = 10_000; // while typing
 const LONGEST_WITHOUT_COPY_MS = 3_000; // where the device keeps none
 const RETRY_MS = [1_000, 2_000, 4_000, 8_000, 15_000];
+const UNDECIDED = -1;
 const JOINT = "\n\n---\n\n";
 
 /** Whether two contents say the same. Rows are compared by their values: the server orders them and reads their numbers. */
@@ -79,6 +80,7 @@ export class Saver {
     if (!this.canSave) return this.flight ?? Promise.resolve();
     this.since = undefined;
     this.flying = { op_id: this.around.newId(), content: this.shown, base_rev: this.rev };
+    this.tries = 0;
     return this.#fly();
   }
 
@@ -97,6 +99,7 @@ export class Saver {
     if (before?.content !== this.shown) {
       this.flying = { op_id: this.around.newId(), content: this.shown, base_rev: this.rev, after: before?.op_id };
     }
+    this.tries = this.flying === before ? 2 : 1;
     this.around.leave(this.flying);
   }
 
@@ -217,6 +220,7 @@ export class Saver {
 
   #fly() {
     this.#callOff();
+    this.tries += 1;
     const op = this.flying;
     const flight = this.around.send(op).then(
       ({ status, body }) => this.flying === op && this.#answered(op, status, body),
@@ -243,6 +247,7 @@ export class Saver {
     if (status === 200) return this.#stored(op, body);
     if (status === 409) return this.#overtaken(op, body);
     if (status === 410) return this.#closed(op, body);
+    if (status === 423 && this.tries > 1) return this.save(); // that may be the answer of an earlier try: a new write is judged anew
     if (status === 423) return this.#block(body.code, body);
     if (body.code === "op_id_reused") return this.save();
     this.refused = same(this.field, op.content, this.shown);
@@ -317,7 +322,8 @@ export class Saver {
   }
 
   #copy() {
-    const copy = { base_rev: this.rev, content: this.shown, at: this.around.now(), op: this.flying?.op_id };
+    const base = this.waiting ? UNDECIDED : this.rev; // a page that dies before the choice leaves a copy that has to be chosen again
+    const copy = { base_rev: base, content: this.shown, at: this.around.now(), op: this.flying?.op_id };
     const kept = this.around.mirror.write(this.field, copy);
     if (!kept) this.around.tell("storage", {});
     return kept;

@@ -164,11 +164,12 @@ class Tab:
     def save(self) -> None:
         if not self.dirty or self.flying or self.waiting or self.blocked:
             return
-        self.flying = {"op_id": self.new_id(), "content": self.shown, "base_rev": self.rev}
+        self.flying, self.tries = {"op_id": self.new_id(), "content": self.shown, "base_rev": self.rev}, 0
         self.fly()
 
     def fly(self) -> None:
         assert self.flying is not None
+        self.tries += 1
         if self.mutant.no_op_id:
             self.flying = {**self.flying, "op_id": self.new_id()}
         self.flight = Flight(self.page, {**self.flying, "client_id": self.name, "lease_epoch": self.epoch})
@@ -189,7 +190,7 @@ class Tab:
             self.copy()
             return
         op, self.flying = self.flying, None
-        {200: self.stored, 409: self.overtaken, 423: self.lease_lost}[answered.status](op, answered.body)
+        {200: self.stored, 409: self.overtaken, 423: self.locked}[answered.status](op, answered.body)
 
     def stored(self, op: dict[str, Any], body: dict[str, Any]) -> None:
         self.rev, self.server_op, self.acked = body["rev"], op["op_id"], op["content"]
@@ -212,8 +213,11 @@ class Tab:
             return
         self.wait(theirs, body["rev"], kept=op["content"])
 
-    def lease_lost(self, op: dict[str, Any], body: dict[str, Any]) -> None:
-        self.blocked, self.held = body["code"], False
+    def locked(self, op: dict[str, Any], body: dict[str, Any]) -> None:
+        if self.tries > 1:
+            self.save()  # that may be the answer of an earlier try
+        else:
+            self.blocked, self.held = body["code"], False
 
     def refresh(self, start: dict[str, Any]) -> None:
         if self.flying or self.waiting or start["rev"] <= self.rev:
@@ -264,7 +268,7 @@ class Tab:
 
     def copy(self) -> None:
         op = self.flying["op_id"] if self.flying else None
-        self.storage[self.page] = {"key": self.page, "base_rev": self.rev, "content": self.shown, "op": op}
+        self.storage[self.page] = {"key": self.page, "base_rev": -1 if self.waiting else self.rev, "content": self.shown, "op": op}
 
     def clear(self) -> None:
         self.storage.pop(self.page, None)
