@@ -52,4 +52,5 @@ def assert_known(unit: str, where: str) -> None:
     known = parse_unit(unit)
     assert known.factor > 0, where
     if unit not in LABELS:
-        assert parse_quantity(quantity_of(3, unit).text, unit).dimension == known.dimension, f"{where}: an answer in {unit!r} is read as something else"
+        typed = parse_quantity(quantity_of(3, unit).text, unit)
+        assert typed.dimension == known.dimension, f"{where}: an answer in {unit!r} is read as something else"
