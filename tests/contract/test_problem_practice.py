@@ -1,10 +1,7 @@
-"""Rubric, interviewer and quiz of every problem: complete, consistent, and bound to labs and calculators that exist."""
+"""Rubric and interviewer of every problem: complete, consistent, and bound to labs and calculators that exist."""
 
 from __future__ import annotations
 
-import itertools
-import math
-import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,17 +11,15 @@ import pytest
 from problems.base import PHASES
 from problems.calculators import evaluate
 from problems.conditions import holds
-from problems.expressions import evaluate_expression, names_in
+from problems.expressions import names_in
 from problems.interview_schema import Interviewer, LabChange, Rubric
-from problems.markdown import Link
-from problems.quiz_schema import CalculatedAnswer, Choice, FormulaAnswer, LabQuestion, Number, Quiz
 from problems.schema import Problem
 from simulators.assets import CachedAssets
 from simulators.driver import run_lab
 from simulators.lab import Context
 from simulators.params import parse_params
 from simulators.registry import get_lab
-from tests.contract.problem_checks import COMPLETE, check_preset, check_target, has_labs, slug_of
+from tests.contract.problem_checks import COMPLETE, has_labs, slug_of
 
 every_complete = pytest.mark.parametrize("problem", COMPLETE, ids=slug_of)
 
@@ -172,111 +167,3 @@ def assets() -> CachedAssets:
 def metrics_of(problem: Problem, lab: str, values: dict[str, Any], assets: CachedAssets) -> dict[str, float | None]:
     result = run_lab(get_lab(problem.slug, lab), values, Context(seed=1, assets=assets))
     return {metric.key: metric.value for metric in result.metrics}
-
-
-# --- quiz ------------------------------------------------------------------------------------------------------------
-
-
-def quiz_of(problem: Problem) -> Quiz:
-    assert problem.quiz
-    return problem.quiz
-
-
-@every_complete
-def test_item_bank_is_composed_as_agreed(problem: Problem) -> None:
-    items = quiz_of(problem).items
-    kinds = Counter(item.type for item in items)
-    least = {"flashcard": 3, "choice": 3, "number": 2, "order": 1, "free": 1, "lab": 2 if has_labs(problem) else 0, "slip": 1}
-    assert len(items) >= 14
-    assert all(kinds[kind] >= count for kind, count in least.items()), kinds
-    assert len({item.id for item in items} | set(quiz_of(problem).retired)) == len(items) + len(quiz_of(problem).retired)
-    assert sum(item.phase in ("gotchas", "monitoring") for item in items) >= 3
-    assert {"clarify", "capacity", "architecture", "deep_dive", "eval", "gotchas"} <= {item.phase for item in items}
-
-
-@every_complete
-def test_items_explain_and_point_somewhere(problem: Problem) -> None:
-    rubric, facts = {item.id for item in rubric_of(problem).items}, {fact.id for fact in problem.coverage}
-    for item in quiz_of(problem).items:
-        assert len(item.explain.split()) >= 15, item.id
-        told = {fact for fact in item.facts if not fact.startswith("qz-")}  # those of the readiness check stand in the questions
-        assert set(item.rubric) <= rubric and told <= facts, item.id
-        section, _, fragment = item.see.section.partition("#")
-        if section:
-            check_target(problem, Link("phase", section, {}, fragment))
-        if item.see.lab:
-            check_preset(get_lab(problem.slug, item.see.lab), item.see.preset)
-        assert not item.see.calculator or problem.calculator(item.see.calculator), item.id
-
-
-@every_complete
-def test_length_does_not_give_the_right_option_away(problem: Problem) -> None:
-    choices = [item for item in quiz_of(problem).items if isinstance(item, Choice)]
-    longest = [max(item.options, key=lambda option: len(option.text)).correct for item in choices]
-    assert sum(longest) <= len(choices) / 2
-
-
-@every_complete
-def test_no_two_items_are_nearly_the_same(problem: Problem) -> None:
-    shingles = {item.id: grams(item.explain + str(getattr(item, "stem", ""))) for item in quiz_of(problem).items}
-    for (one, left), (two, right) in itertools.combinations(shingles.items(), 2):
-        assert len(left & right) <= 0.8 * len(left | right), f"{one} and {two}"
-
-
-def grams(text: str) -> set[tuple[str, ...]]:
-    words = re.findall(r"\w+", text.lower())
-    return set(zip(*(words[i:] for i in range(5)), strict=False))
-
-
-@every_complete
-def test_numbers_have_an_answer_that_known_mistakes_do_not_reach(problem: Problem) -> None:
-    for item in quiz_of(problem).items:
-        if not isinstance(item, Number):
-            continue
-        for values, truth in answers(problem, item):
-            assert math.isfinite(truth) and truth > 0, item.id
-            assert not (set(re.findall(r"{(\w+)}", item.stem)) - values.keys()), f"{item.id}: the stem names an input that is not drawn"
-            for path in item.wrong:
-                assert abs(evaluate_expression(path.when, values) / truth - 1) > 0.05, f"{item.id}: {path.when} is right at {values}"
-
-
-def answers(problem: Problem, item: Number) -> Iterator[tuple[dict[str, float], float]]:
-    answer = item.answer
-    if isinstance(answer, CalculatedAnswer):
-        calculator = problem.calculator(answer.calculator)
-        assert calculator, item.id
-        yield {}, evaluate(calculator, answer.inputs).value(answer.output)
-    elif isinstance(answer, FormulaAnswer):
-        for drawn_values in itertools.product(*(draw.choices for draw in answer.given.values())):
-            values = dict(zip(answer.given, drawn_values, strict=True))
-            yield values, evaluate_expression(answer.formula, values)
-    else:
-        yield {}, answer.value
-
-
-@every_complete
-def test_lab_questions_ask_for_parameters_the_lab_takes(problem: Problem) -> None:
-    for item in quiz_of(problem).items:
-        if isinstance(item, LabQuestion):
-            lab = get_lab(problem.slug, item.lab)
-            check_preset(lab, item.preset)
-            for values in settings_of(item):
-                parse_params(lab, values)
-
-
-@pytest.mark.slow
-@every_complete
-def test_lab_questions_have_an_answer(problem: Problem, assets: CachedAssets) -> None:
-    for item in quiz_of(problem).items:
-        if isinstance(item, LabQuestion) and item.ask == "pick":
-            runs = [metrics_of(problem, item.lab, values, assets) for values in settings_of(item)]
-            assert [holds(item.target, run) for run in runs].count(True) == 1, f"{item.id}: not exactly one setting meets the target"
-        elif isinstance(item, LabQuestion):
-            assert metrics_of(problem, item.lab, next(settings_of(item)), assets)[item.metric] is not None, item.id
-
-
-def settings_of(item: LabQuestion) -> Iterator[dict[str, Any]]:
-    for varied in itertools.product(*item.vary.values()):
-        values = {**item.base, **dict(zip(item.vary, varied, strict=True))}
-        changes = [{item.change.param: item.change.frm}, {item.change.param: item.change.to}] if item.change else [{}]
-        yield from ({**values, **change} for change in changes)
