@@ -223,8 +223,8 @@ export class Saver {
     this.tries += 1;
     const op = this.flying;
     const flight = this.around.send(op).then(
-      ({ status, body }) => this.flying === op && this.#answered(op, status, body),
-      () => this.flying === op && this.#failed("unreachable"),
+      ({ status, body }) => void (this.flying === op && this.#answered(op, status, body)), // void: not to wait for the write it may begin
+      () => void (this.flying === op && this.#failed("unreachable")),
     );
     this.flight = flight;
     flight.finally(() => this.#landed(flight));

@@ -170,8 +170,6 @@ class Tab:
     def fly(self) -> None:
         assert self.flying is not None
         self.tries += 1
-        if self.mutant.no_op_id:
-            self.flying = {**self.flying, "op_id": self.new_id()}
         self.flight = Flight(self.page, {**self.flying, "client_id": self.name, "lease_epoch": self.epoch})
         self.network.requests.append((self, self.flight, False))
 
@@ -187,6 +185,8 @@ class Tab:
             return
         self.flight = None
         if answered is None or self.flying is None:
+            if self.mutant.no_op_id:
+                self.flying = None  # without a name it cannot be asked after: the next write says what is shown by then
             self.copy()
             return
         op, self.flying = self.flying, None
