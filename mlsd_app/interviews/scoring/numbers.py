@@ -55,8 +55,8 @@ class Hit:
 
 def grade_number(item: RubricItem, sheet: Sheet) -> Mark:
     """Full points when half of the listed outputs are within a factor of two of the calculator; an output within ten counts half."""
-    wanted = [_output(sheet, *need.split(".")) for need in item.needs]
-    best = [hit for calculator, output in wanted if (hit := _best(calculator, output, sheet))]
+    wanted = hits_of(item, sheet)
+    best = [hit for _, _, hit in wanted if hit]
     if not best:
         return not_shown("No row of the numbers, by name and unit, says one of these.")
     needed = math.ceil(len(wanted) / 2)
@@ -66,6 +66,12 @@ def grade_number(item: RubricItem, sheet: Sheet) -> Mark:
     comment = "; ".join(_words(hit) for hit in strongest) + "."
     evidence = [sheet.row_evidence("numbers", hit.row, hit.text) for hit in strongest]
     return mark(item.points * earned, comment, evidence, ratio=nearest.ratio)
+
+
+def hits_of(item: RubricItem, sheet: Sheet) -> list[tuple[Calculator, CalculatorOutput, Hit | None]]:
+    """Each output that a number item asks for, with the row of the candidate that was held against it; None: no row says it."""
+    wanted = [_output(sheet, *need.split(".")) for need in item.needs]
+    return [(calculator, output, _best(calculator, output, sheet)) for calculator, output in wanted]
 
 
 def _output(sheet: Sheet, calculator: str, output: str) -> tuple[Calculator, CalculatorOutput]:

@@ -34,6 +34,7 @@ def sheet_of(attempt: Attempt) -> Sheet:
         calculators={calculator.key: calculator for calculator in problem.calculators},
         has_labs=bool(problem.labs),
         texts={phase["key"]: kept.get(f"text/{phase['key']}") or "" for phase in attempt.phases},
+        phase_of={tag: phase["key"] for phase in attempt.phases for tag in phase["tags"]},
         rows={name: rows_from(kept, name) for name in LISTS},
         saved_ms=_saved_ms(attempt),
         told=list(_told(attempt)),

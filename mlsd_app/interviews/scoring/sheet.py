@@ -74,6 +74,7 @@ class Sheet:
     """One attempt as it stood at the close.
 
     texts     {phase key: Markdown}, in the order of the plan
+    phase_of  {topic: key of the phase that holds it}
     rows      {list: rows in order}
     saved_ms  {field: active ms of its first and last save}
     end_ms    active time at the close
@@ -87,6 +88,7 @@ class Sheet:
     calculators: Mapping[str, Calculator] = field(default_factory=dict)
     has_labs: bool = False
     texts: Mapping[str, str] = field(default_factory=dict)
+    phase_of: Mapping[str, str] = field(default_factory=dict)
     rows: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     saved_ms: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     told: Sequence[Told] = ()

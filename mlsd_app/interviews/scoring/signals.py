@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter
 
 from mlsd_app.interviews.scoring.marks import Evidence, Mark
 from mlsd_app.interviews.scoring.measured import in_time
+from mlsd_app.interviews.scoring.sentences import focus_share
 from mlsd_app.interviews.scoring.sheet import RunRecord, Sheet, Thrown, run_evidence
 from problems.base import Content, Text
 from problems.interview_schema import Levels, Rubric
@@ -87,8 +88,20 @@ def signal_keys(rubric: Rubric) -> tuple[str, ...]:
 
 
 def measured_levels(sheet: Sheet, marks: Mapping[str, Mark]) -> dict[str, Level]:
-    """{signal: level} of the three that are measured."""
-    return {"quantitative": quantitative(sheet, marks), "verified_design": verified_design(sheet), "adaptation": adaptation(sheet)}
+    """{signal: level} of the three that are measured, and what was counted for the one that a person judges by it."""
+    levels = {"quantitative": quantitative(sheet, marks), "verified_design": verified_design(sheet), "adaptation": adaptation(sheet)}
+    return {**levels, "scope": scope(sheet)}
+
+
+def scope(sheet: Sheet) -> Level:
+    """No level: how many sentences of the deep dive concern the question that was drawn, for whoever judges."""
+    ref = f"text/{sheet.phase_of.get('deep_dive', '')}"
+    said = [sentence for sentence in sheet.sentences if sentence.ref == ref]
+    if sheet.deep_dive is None or not said:
+        return UNKNOWN
+    inside, outside = focus_share(said, sheet.deep_dive.focus, sheet.deep_dive.outside)
+    words = f"{inside} of {_count(len(said), 'sentence')} of the deep dive concern its question, {outside} something off the point."
+    return Level(None, f"{words} Judged by a person.")
 
 
 def quantitative(sheet: Sheet, marks: Mapping[str, Mark]) -> Level:

@@ -134,7 +134,8 @@ def test_text_and_judgement_wait_for_people_so_there_is_no_verdict(closed: Attem
     assert verdict.verdict == "" and verdict.score is not None and verdict.graded_weight < 70
     levels = dict(SignalLevel.objects.filter(attempt=closed).values_list("signal", "level"))
     assert levels["quantitative"] is not None and levels["verified_design"] == 2 and levels["adaptation"] is None
-    assert all(levels[key] is None for key in ("structure", "communication", "trade_offs", "clarified_first"))
+    assert all(levels[key] is None for key in ("structure", "communication", "trade_offs", "clarified_first", "scope"))
+    assert "of 3 sentences" in SignalLevel.objects.get(attempt=closed, signal="scope").comment
 
 
 def test_an_empty_sitting_is_graded_with_nothing(running: Attempt, user: User, asked: list[str]) -> None:
