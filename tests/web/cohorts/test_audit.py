@@ -1,0 +1,229 @@
+"""The log: every service writes an entry, and no entry is ever changed."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Callable
+from datetime import timedelta
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.db import Error, connection, transaction
+
+from mlsd_app.accounts.deletion import account_delete
+from mlsd_app.cohorts import services
+from mlsd_app.cohorts.audit import By, audited, changed, network_of, staff_access
+from mlsd_app.cohorts.models import Audit, AuditIsFinal, Cohort, Role
+from mlsd_app.cohorts.services import accommodations, assignments, begin, cohorts, csv_import
+from tests.web.cohorts.conftest import NOW, House, mock_fields, person, reading_fields
+
+
+@pytest.fixture
+def entry(house: House) -> Audit:
+    return audited(by=house.by, action="x", thing=house.cohort, cohort=house.cohort, now=NOW, before={"a": 1}, after={"a": 2})
+
+
+# --- immutability ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda entry: entry.save(),
+        lambda entry: entry.delete(),
+        lambda entry: Audit.objects.filter(pk=entry.pk).update(action="y"),
+        lambda entry: Audit.objects.filter(pk=entry.pk).delete(),
+        lambda entry: Audit.objects.bulk_update([entry], ["action"]),
+    ],
+)
+def test_the_model_refuses(entry: Audit, attempt: Callable[[Audit], Any]) -> None:
+    with pytest.raises(AuditIsFinal):
+        attempt(entry)
+    assert Audit.objects.get(pk=entry.pk).action == "x"
+
+
+COLUMNS = [field.column for field in Audit._meta.concrete_fields if not field.primary_key]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_the_database_refuses_changes(entry: Audit, column: str) -> None:
+    value = {"at": "2020-01-01 00:00:00+00:00", "actor_id": person("other").pk, "cohort_id": Cohort.objects.create(name="b").pk}
+    given = value.get(column, '{"z": 1}' if column in ("before", "after") else "z")
+    with pytest.raises(Error, match="cannot be changed"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f'UPDATE cohorts_audit SET "{column}" = %s WHERE id = %s', [given, entry.pk])
+    stored = Audit.objects.get(pk=entry.pk)
+    assert all(getattr(stored, field.attname) == getattr(entry, field.attname) for field in Audit._meta.concrete_fields)
+
+
+def test_the_database_refuses_deletion(entry: Audit) -> None:
+    with pytest.raises(Error, match="cannot be changed or deleted"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM cohorts_audit WHERE id = %s", [entry.pk])
+    assert Audit.objects.filter(pk=entry.pk).exists()
+
+
+def test_entries_outlive_people_and_cohorts(house: House) -> None:
+    learner, count = house.learner, Audit.objects.count()
+    named = audited(by=By(learner), action="x", thing=house.cohort, cohort=house.elsewhere, now=NOW)
+    account_delete(user=learner)
+    cohorts.cohort_delete(by=By(house.people["stranger"]), cohort=house.elsewhere, now=NOW)
+    stored = Audit.objects.get(pk=named.pk)
+    assert stored.actor is None and stored.cohort is None and stored.action == "x"
+    assert Audit.objects.count() == count + 2
+
+
+def test_no_names_and_no_addresses_of_people(house: House) -> None:
+    """A deleted person's name must not stay in what nobody can change."""
+    csv_import.people_import(by=house.by, cohort=house.cohort, data=b"email,name\nzelda@x.org,Zelda\n", now=NOW)
+    text = str(list(Audit.objects.values_list("before", "after", "reason")))
+    assert "Zelda" not in text and "zelda" not in text and "example.org" not in text
+
+
+# --- what an entry says ----------------------------------------------------------------------------------------------
+
+
+def test_only_what_changed_is_kept() -> None:
+    assert changed({"a": 1, "b": 2}, {"a": 1, "b": 3, "c": NOW}) == ({"b": 2}, {"b": 3, "c": "2026-03-02T12:00:00Z"})
+
+
+@pytest.mark.parametrize(
+    "address, network",
+    [("203.0.113.77", "203.0.113.0/24"), ("2001:db8:1:2::3", "2001:db8:1::/48"), ("", ""), ("unix", "")],
+)
+def test_addresses_are_cut_to_their_network(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_a_look_by_site_staff_is_logged_once_an_hour(house: House) -> None:
+    staff = By(house.people["staff"])
+    for minutes in (0, 30, 61):
+        staff_access(by=staff, cohort=house.cohort, now=NOW + timedelta(minutes=minutes))
+    staff_access(by=house.by, cohort=house.cohort, now=NOW)
+    found = Audit.objects.filter(action="staff.access")
+    assert [(row.actor_id, row.role) for row in found] == [(staff.user.pk, "staff")] * 2
+
+
+# --- every service ---------------------------------------------------------------------------------------------------
+
+
+def _begun(house: House) -> Any:
+    return begin.assignment_begin(user=house.learner, assignment=house.assignment(reading_fields()), now=NOW)
+
+
+def _label(house: House) -> Any:
+    return cohorts.label_add(by=house.by, cohort=house.cohort, name="Day", now=NOW)
+
+
+def _held(house: House) -> Any:
+    return accommodations.accommodation_set(by=house.by, cohort=house.cohort, user=house.learner, fields={"multiplier": 2}, now=NOW)
+
+
+def _override(house: House) -> Any:
+    return accommodations.override_set(
+        by=house.by, assignment=house.assignment(), user=house.learner, fields={"extra_attempts": 1}, now=NOW
+    )
+
+
+def _archived(house: House) -> Any:
+    row = _begun(house).assignment
+    assignments.assignment_delete(by=house.by, assignment=row, now=NOW)
+    return row
+
+
+# service: (what it needs, made before; arguments; action of the entry)
+CALLS: dict[str, tuple[Callable[[House], Any], Callable[[House, Any], dict[str, Any]], str]] = {
+    "cohort_create": (lambda h: None, lambda h, x: {"name": "N", "timezone": "UTC"}, "cohort.create"),
+    "cohort_edit": (lambda h: None, lambda h, x: {"cohort": h.cohort, "name": "N", "timezone": "UTC", "base_version": 1}, "cohort.edit"),
+    "cohort_archive": (lambda h: None, lambda h, x: {"cohort": h.cohort, "archived": True}, "cohort.archive"),
+    "cohort_delete": (lambda h: None, lambda h, x: {"cohort": h.cohort}, "cohort.delete"),
+    "cohort_transfer": (lambda h: h.member(h.people["instructor"]), lambda h, x: {"cohort": h.cohort, "to": x}, "cohort.transfer"),
+    "label_add": (lambda h: None, lambda h, x: {"cohort": h.cohort, "name": "Day"}, "label.add"),
+    "label_edit": (_label, lambda h, x: {"label": x, "name": "Night", "up": False}, "label.edit"),
+    "label_remove": (_label, lambda h, x: {"label": x}, "label.remove"),
+    "code_rotate": (lambda h: None, lambda h, x: {"cohort": h.cohort}, "code.rotate"),
+    "code_edit": (lambda h: None, lambda h, x: {"cohort": h.cohort, "enabled": False, "uses_left": 3, "expires_at": NOW}, "code.edit"),
+    "cohort_join": (lambda h: None, lambda h, x: {"by": By(h.people["stranger"]), "code": h.cohort.join_code}, "member.join"),
+    "member_add": (
+        lambda h: person("new"),
+        lambda h, x: {"cohort": h.cohort, "user": x, "role": Role.LEARNER},
+        "member.add",
+    ),
+    "member_remove": (lambda h: h.member(h.learner), lambda h, x: {"member": x}, "member.remove"),
+    "member_role": (lambda h: h.member(h.learner), lambda h, x: {"member": x, "role": Role.GRADER}, "member.role"),
+    "member_labels": (lambda h: h.member(h.learner), lambda h, x: {"member": x, "labels": []}, "member.labels"),
+    "people_import": (lambda h: None, lambda h, x: {"cohort": h.cohort, "data": b"email\na@x.org\n"}, "member.import"),
+    "accommodation_set": (
+        lambda h: None,
+        lambda h, x: {"cohort": h.cohort, "user": h.learner, "fields": {"multiplier": 2}},
+        "accommodation.set",
+    ),
+    "accommodation_clear": (_held, lambda h, x: {"accommodation": x}, "accommodation.clear"),
+    "override_set": (
+        lambda h: h.assignment(),
+        lambda h, x: {"assignment": x, "user": h.learner, "fields": {"multiplier": 2}},
+        "override.set",
+    ),
+    "override_clear": (_override, lambda h, x: {"override": x}, "override.clear"),
+    "assignment_create": (lambda h: None, lambda h, x: {"cohort": h.cohort, "fields": mock_fields()}, "assignment.create"),
+    "assignment_edit": (
+        lambda h: h.assignment(),
+        lambda h, x: {"assignment": x, "fields": mock_fields(title="B"), "base_version": 1},
+        "assignment.edit",
+    ),
+    "assignment_publish": (
+        lambda h: h.assignment(published=False),
+        lambda h, x: {"assignment": x, "published": True},
+        "assignment.publish",
+    ),
+    "assignment_copy": (lambda h: h.assignment(), lambda h, x: {"assignment": x, "to": h.cohort, "shift_days": 7}, "assignment.copy"),
+    "assignment_delete": (lambda h: h.assignment(), lambda h, x: {"assignment": x}, "assignment.delete"),
+    "assignment_restore": (_archived, lambda h, x: {"assignment": x}, "assignment.restore"),
+    "assignment_begin": (
+        lambda h: h.assignment(),
+        lambda h, x: {"by": None, "user": h.learner, "assignment": x},
+        "assignment.begin",
+    ),
+    "assignment_hand_in": (_begun, lambda h, x: {"by": None, "user": h.learner, "row": x}, "assignment.hand_in"),
+}
+
+
+def writing_services() -> dict[str, Callable[..., Any]]:
+    """Every public keyword-only function of the service modules that takes the moment it happens at; readers take no `now`."""
+    found: dict[str, Callable[..., Any]] = {}
+    for module in pkgutil.iter_modules(services.__path__):
+        loaded = import_module(f"{services.__name__}.{module.name}")
+        for name, function in inspect.getmembers(loaded, inspect.isfunction):
+            takes = inspect.signature(function).parameters
+            if function.__module__ == loaded.__name__ and not name.startswith("_") and "now" in takes:
+                found[name] = function
+    return found
+
+
+READERS = {"cohort_of_code", "begin_refusal"}
+
+
+def test_every_service_is_called_below() -> None:
+    assert set(writing_services()) - READERS == set(CALLS)
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_the_service_leaves_an_entry(house: House, name: str) -> None:
+    prepare, arguments, action = CALLS[name]
+    prepared = prepare(house)
+    before = set(Audit.objects.values_list("pk", flat=True))
+    given = {"by": house.by, **arguments(house, prepared)}
+    actor = (given["by"] or By(house.learner)).user
+    writing_services()[name](**{key: value for key, value in given.items() if value is not None}, now=NOW)
+    added = Audit.objects.exclude(pk__in=before)
+    assert action in {row.action for row in added}
+    assert {(row.actor_id, row.at) for row in added} == {(actor.pk, NOW)}
+
+
+@pytest.mark.parametrize("time", [1, 2])
+def test_tests_with_transactions_of_their_own_can_be_cleared(transactional_db: None, time: int) -> None:
+    """The entry of the first time is gone at the second, and the triggers are back."""
+    assert not Audit.objects.exists()
+    made = audited(by=By(person("a")), action="x", thing=person("b"), cohort=None, now=NOW)
+    with pytest.raises(Error, match="cannot be changed"), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM cohorts_audit WHERE id = %s", [made.pk])
