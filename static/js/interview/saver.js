@@ -105,15 +105,14 @@ export class Saver {
 
   /** "mine", "theirs" or "both" of the versions shown; the promise tells whether the choice took hold. */
   async choose(which) {
-    const { theirs, rev, kept } = this.waiting ?? {};
+    const { theirs, rev, kept, op = "" } = this.waiting ?? {};
     if (!this.waiting) return false;
     const mine = this.shown;
     const stored = kept !== undefined && same(this.field, mine, kept);
     if (which === "theirs" && !stored && !(await this.#drop(mine))) return false;
     if (this.shown !== mine) return false; // typed in between: the choice was made without it
     this.waiting = null;
-    this.rev = rev;
-    this.acked = theirs;
+    Object.assign(this, { rev, acked: theirs, serverOp: op });
     if (which === "theirs") this.#show(theirs);
     if (which === "both") this.#show(`${(theirs ?? "").trimEnd()}${JOINT}${mine ?? ""}`);
     if (this.dirty) this.#copy();
@@ -149,7 +148,7 @@ export class Saver {
 
   /** The copy and the text that stands there know nothing of each other. */
   #takeAgainst(kept) {
-    const versions = { theirs: this.acked, rev: this.rev };
+    const versions = { theirs: this.acked, rev: this.rev, op: this.serverOp };
     this.#take(kept);
     this.#wait(versions);
   }
@@ -204,7 +203,7 @@ export class Saver {
   refresh({ rev, content, saved_at: at, client_label: label, op_id: op }) {
     if (this.flying || this.waiting || rev <= this.rev) return;
     const theirs = content ?? this.empty;
-    if (this.dirty && !same(this.field, theirs, this.shown)) return this.#wait({ theirs, rev, at, label });
+    if (this.dirty && !same(this.field, theirs, this.shown)) return this.#wait({ theirs, rev, at, label, op });
     Object.assign(this, { rev, acked: theirs, serverOp: op });
     this.#show(theirs);
     this.#confirmed();
@@ -278,7 +277,7 @@ export class Saver {
   #overtaken(op, { rev, content, saved_at: at, client_label: label }) {
     const theirs = content ?? this.empty;
     if (same(this.field, theirs, this.shown)) {
-      Object.assign(this, { rev, acked: theirs });
+      Object.assign(this, { rev, acked: theirs, serverOp: "" }); // whose write that was it does not say
       this.#confirmed();
       return this.around.tell("saved", { at, rev, dirty: false });
     }

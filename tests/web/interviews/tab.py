@@ -208,7 +208,7 @@ class Tab:
     def overtaken(self, op: dict[str, Any], body: dict[str, Any]) -> None:
         theirs = body["content"] or ""
         if theirs == self.shown:
-            self.rev, self.acked = body["rev"], theirs
+            self.rev, self.server_op, self.acked = body["rev"], "", theirs
             self.confirmed()
             return
         self.wait(theirs, body["rev"], kept=op["content"])
@@ -224,16 +224,16 @@ class Tab:
             return
         theirs = start["content"] or ""
         if self.dirty and theirs != self.shown:
-            self.wait(theirs, start["rev"])
+            self.wait(theirs, start["rev"], op=start["op_id"])
             return
         self.rev, self.server_op, self.acked, self.shown = start["rev"], start["op_id"], theirs, theirs
         self.confirmed()
 
     # --- choosing
 
-    def wait(self, theirs: str, rev: int, kept: str | None = None) -> None:
+    def wait(self, theirs: str, rev: int, kept: str | None = None, op: str = "") -> None:
         self.seen.conflicts += 1
-        self.waiting = {"theirs": theirs, "rev": rev, "kept": kept}
+        self.waiting = {"theirs": theirs, "rev": rev, "kept": kept, "op": op}
         self.copy()
 
     def choose(self, which: str) -> None:
@@ -243,7 +243,7 @@ class Tab:
             return
         if which != "both":
             self.seen.decided_against.append(mine if which == "theirs" else theirs)
-        self.rev, self.acked, self.waiting = self.waiting["rev"], theirs, None
+        self.rev, self.server_op, self.acked, self.waiting = self.waiting["rev"], self.waiting["op"], theirs, None
         if which == "theirs":
             self.shown = theirs
         if which == "both":
@@ -308,7 +308,7 @@ class Tab:
     def take_against(self, kept: dict[str, Any]) -> None:
         theirs = self.acked
         self.take_copy(kept)
-        self.wait(theirs, self.rev)
+        self.wait(theirs, self.rev, op=self.server_op)
 
     def take_copy(self, kept: dict[str, Any]) -> None:
         self.taken, self.shown = kept, kept["content"]
