@@ -66,7 +66,7 @@ def score_bar(score: Score) -> SafeString:
 def step_url(step: Step) -> str:
     """Where the next step is taken."""
     if step.kind == "mock":
-        return reverse("catalog:problem", args=[step.problem.slug])
+        return f"{reverse('interviews:start')}?problem={step.problem.slug}"
     query = {"new": "?state=new", "review": "?state=due", "numbers": "?type=number"}[step.kind]
     return reverse("quiz:problem", args=[step.problem.slug]) + query
 

@@ -41,6 +41,7 @@ def today(request: HttpRequest) -> HttpResponse:
         "ready": ready,
         "stats": stats,
         "weak_tags": stats.weak_tags,
+        "later_today": max(0, stats.forecast[0][1] - len(day.due)),
         "tomorrow": stats.forecast[1][1],
         "answered_flags": flags_of(request.user).filter(status=Flag.Status.ANSWERED)[:5],
     }

@@ -9,8 +9,10 @@ const dialog = document.getElementById("flag-dialog");
 const clock = new QuestionClock(place);
 const find = (selector) => place.querySelector(selector);
 const press = (selector) => find(selector)?.click();
+let shown = null;
 
 function fresh() {
+  shown = find(".quiz-card");
   clock.start();
   numberEcho(find("[data-read]"));
   suggestRating();
@@ -132,5 +134,7 @@ place.addEventListener("click", (event) => {
 });
 dialog.addEventListener("click", (event) => event.target.closest("[data-close]") && dialog.close());
 
-document.addEventListener("htmx:after:swap", () => place.querySelector("[data-fresh]") ?? fresh());
+// a hint or a report swaps too, and leaves the question where it is
+document.addEventListener("htmx:after:swap", () => find(".quiz-card") !== shown && fresh());
 fresh();
+place.dataset.ready = ""; // keys work from here on
