@@ -36,7 +36,8 @@ class RubricItem(Content):
     """One point of the checklists. `needs` says what the machine looks for; a `text` item is judged by a person.
 
     fact: interviewer facts of which one was asked. number: `calculator.output`. component: component kinds.
-    tradeoff: two alternatives. run: a condition over metrics (`problems.conditions`). curveball: its key. mention: concepts.
+    tradeoff: two alternatives. run: a condition over metrics (`problems.conditions`). curveball: keys, any of which may come up.
+    mention: concepts. `a | b` are two ways to say one alternative or concept.
     """
 
     id: str = Field(pattern=r"^[a-z_]+\.[a-z0-9_]+$")

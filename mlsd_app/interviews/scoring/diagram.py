@@ -21,7 +21,7 @@ STAGES = (REQUEST_PATH, "stream", "batch", "offline")
 WIDTH, LINE, PAD = 168, 16, 10  # of a box, a line of text, and within a box, in px
 GAP_X, GAP_Y, MARGIN, LEGEND = 76, 26, 16, 34
 LANE = 14  # between two connections that lead back, which run below everything
-CHARACTERS, MAX_LINES = 20, 4  # of a name in a box
+CHARACTERS, MAX_LINES = 18, 4  # of a name in a box
 SWEEPS = 4  # of barycentres, there and back
 
 

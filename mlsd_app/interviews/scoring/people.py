@@ -49,7 +49,8 @@ def human_mark(
         evidence=_checked_evidence(row, evidence, needed=bool(points)),
         comment=_checked_comment(comment),
     )
-    verdict_write(attempt=row)
+    ItemScore.objects.filter(pk=made.pk).update(at=now)
+    verdict_write(attempt=row, now=now)
     made.refresh_from_db()
     return made
 
@@ -75,7 +76,8 @@ def human_level(
         evidence=_checked_evidence(row, evidence, needed=bool(level)),
         comment=_checked_comment(comment),
     )
-    verdict_write(attempt=row)
+    SignalLevel.objects.filter(pk=made.pk).update(at=now)
+    verdict_write(attempt=row, now=now)
     made.refresh_from_db()
     return made
 

@@ -45,7 +45,9 @@ def grade(*, attempt: Attempt, now: datetime) -> Verdict:
         SignalLevel.objects.filter(_by_rule(row)).delete()
         ItemScore.objects.bulk_create(_item_row(row, item, marks[item.id]) for item in sheet.rubric.items)
         SignalLevel.objects.bulk_create(_signal_row(row, key, levels.get(key, UNKNOWN)) for key in signal_keys(sheet.rubric))
-        return verdict_write(attempt=row)
+        for judged in (ItemScore, SignalLevel):
+            judged.objects.filter(_by_rule(row)).update(at=now)  # the columns take the time of the insert by themselves
+        return verdict_write(attempt=row, now=now)
 
 
 def _by_rule(attempt: Attempt) -> Q:
@@ -151,7 +153,7 @@ def _settle(rows: Sequence[Judged], holding: ItemScore | SignalLevel) -> None:
 # --- the verdict -----------------------------------------------------------------------------------------------------
 
 
-def verdict_write(*, attempt: Attempt) -> Verdict:
+def verdict_write(*, attempt: Attempt, now: datetime) -> Verdict:
     """The verdict from the rows that hold, inside the caller's transaction; one row a rubric version and rule version."""
     rubric = rubric_of(attempt)
     items, levels = items_holding(attempt, rubric), levels_holding(attempt)
@@ -176,6 +178,8 @@ def verdict_write(*, attempt: Attempt) -> Verdict:
             "by_tag": outcome.tag_dicts,
         },
     )
+    Verdict.objects.filter(pk=found.pk).update(at=now)
+    found.at = now
     return found
 
 

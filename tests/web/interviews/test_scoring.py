@@ -244,6 +244,7 @@ def test_with_the_rest_judged_there_is_a_verdict_and_weak_signals_cap_it(marked:
     for item in rubric_of(marked).items:
         give(marked, grader, item.id, item.points)
     verdict = Verdict.objects.get(attempt=marked)
+    assert verdict.at == at(3000) and set(ItemScore.objects.filter(attempt=marked).values_list("at", flat=True)) == {at(2001), at(3000)}
     assert (verdict.verdict, verdict.score, verdict.state, verdict.graded_weight) == ("hire", 100, "human", pytest.approx(100))
     human_level(attempt=marked, signal="trade_offs", level=1, evidence=[QUOTE], grader=grader, now=at(3100))
     verdict.refresh_from_db()
