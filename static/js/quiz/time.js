@@ -22,15 +22,17 @@ export class QuestionClock {
   /** A question has come. */
   start() {
     this.startedAt = performance.now();
+    this.before = null;
     const left = this.place.querySelector("[data-left]");
     this.endsAt = left ? performance.now() + Number(left.dataset.left) * 1000 : null;
     this.running = Boolean(this.place.querySelector("[data-question]"));
     this.#show();
   }
 
-  /** The milliseconds since then, into a field of the form. */
+  /** Adds the milliseconds since then to a field of the form, which holds those of a try that could not be read. */
   write(field) {
-    field.value = String(Math.round(performance.now() - this.startedAt));
+    this.before ??= Number(field.value);
+    field.value = String(Math.round(this.before + performance.now() - this.startedAt));
   }
 
   #toggle() {
