@@ -96,7 +96,7 @@ FLAG_WORDS = {
 
 class AccommodationForm(PanelForm):
     multiplier = forms.FloatField(
-        label="Time times", required=False, min_value=1, max_value=4, widget=forms.NumberInput(attrs={"step": "0.05"})
+        label="Time multiplied by", required=False, min_value=1, max_value=4, widget=forms.NumberInput(attrs={"step": "0.05"})
     )
     extra_min = forms.IntegerField(label="Extra minutes", required=False, min_value=0, max_value=MINUTES)
     break_min = forms.IntegerField(
@@ -132,7 +132,7 @@ class OverrideForm(PanelForm):
     target = forms.ChoiceField(label="For")
     extra_time_min = forms.IntegerField(label="Extra minutes", required=False, min_value=0, max_value=MINUTES)
     multiplier = forms.FloatField(
-        label="Time times", required=False, min_value=1, max_value=4, widget=forms.NumberInput(attrs={"step": "0.05"})
+        label="Time multiplied by", required=False, min_value=1, max_value=4, widget=forms.NumberInput(attrs={"step": "0.05"})
     )
     extra_attempts = forms.IntegerField(label="Extra tries", required=False, min_value=0, max_value=20)
     opens_at = moment_field("Opens")

@@ -134,6 +134,7 @@ class Result(models.Model):
     override_reason = models.TextField(blank=True)
     overridden_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     released_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True)  # when the learner first opened it after the release
     updated_at = models.DateTimeField(auto_now=True)
 
     export_exclude = ("overridden_by",)

@@ -32,6 +32,8 @@ class Task(models.Model):
     flag = models.TextField(blank=True)  # why a grader wants somebody to look at it
     graded_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     graded_at = models.DateTimeField(null=True, blank=True)
+    mark = models.FloatField(null=True, blank=True)  # 0 to 1, of a quiz's free answer; marks of interviews stand in `interviews`
+    comment = models.TextField(blank=True)  # to that mark
 
     export_when = Q(pk__in=[])  # how the grading was organised belongs to the cohort
 
@@ -80,7 +82,7 @@ class Rubric(models.Model):
 
     assignment = models.ForeignKey(Assignment, on_delete=models.CASCADE, related_name="rubrics")
     version = models.PositiveIntegerField()
-    content = models.JSONField()  # a dump of problems.interview_schema.Rubric
+    content = models.JSONField()  # a dump of rubric_content.RubricContent
     note = models.CharField(max_length=300, blank=True)
     changed_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
     at = models.DateTimeField(auto_now_add=True)

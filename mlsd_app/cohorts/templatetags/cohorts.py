@@ -80,5 +80,11 @@ def accommodation_words(name: str, value: Any) -> str:
 
 @register.filter
 def changes(entry: Audit) -> list[tuple[str, Any, Any]]:
-    """(field, before, after) of an entry, None where there was nothing."""
-    return [(name, entry.before.get(name), entry.after.get(name)) for name in dict.fromkeys([*entry.before, *entry.after])]
+    """(field, before, after) of an entry; None where there was nothing, and no line where there was nothing before and after."""
+    names = dict.fromkeys([*entry.before, *entry.after])
+    found = [(name, _something(entry.before.get(name)), _something(entry.after.get(name))) for name in names]
+    return [(name, old, new) for name, old, new in found if old is not None or new is not None]
+
+
+def _something(value: Any) -> Any:
+    return None if value in ("", [], {}) else value
