@@ -49,9 +49,9 @@ class Interleaving:
         with patch("django.utils.timezone.now", lambda: self.time):
             self.tabs = [Tab(name, storage, self.network, self.seen, mutant) for name, storage in (("a", device), ("b", other))]
 
-    def run(self) -> Outcome:
+    def run(self, steps: int = STEPS) -> Outcome:
         with patch("django.utils.timezone.now", lambda: self.time):
-            for _ in range(STEPS):
+            for _ in range(steps):
                 self.step(self.random.choice(self.tabs))
             self.network.whole = True
             for tab in self.tabs:
@@ -113,9 +113,9 @@ def self_conflicts(ops: list[AnswerOp]) -> int:
     return sum(op.code == 409 and page.get(op.reply["rev"]) == op.op_id.rpartition("-")[0] for op in ops)
 
 
-def outcomes(user: User, seeds: range, mutant: Mutant | None = None) -> Iterator[Outcome]:
+def outcomes(user: User, seeds: range, mutant: Mutant | None = None, steps: int = STEPS) -> Iterator[Outcome]:
     for seed in seeds:
-        yield Interleaving(user, seed, mutant or Mutant()).run()
+        yield Interleaving(user, seed, mutant or Mutant()).run(steps)
 
 
 @pytest.mark.slow
@@ -154,4 +154,4 @@ def test_not_storing_the_loser_would_lose_text(user: User, monkeypatch: pytest.M
 
 
 def test_without_op_ids_a_tab_would_conflict_with_itself(user: User) -> None:
-    assert sum(outcome.self_conflicts for outcome in outcomes(user, range(40), Mutant(no_op_id=True))) > 5
+    assert sum(outcome.self_conflicts for outcome in outcomes(user, range(30), Mutant(no_op_id=True), steps=40)) > 1  # none with them
