@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -55,9 +55,12 @@ class RubricItem(Content):
 
 
 class Rubric(Content):
+    """`weights` are of groups of tags, by the first tag of the group; what it does not name weighs what `scoring.verdict` says."""
+
     version: int = Field(ge=1)
     signals: tuple[Signal, ...] = Field(min_length=6, max_length=6)
     items: tuple[RubricItem, ...] = Field(min_length=1)
+    weights: dict[Tag, Annotated[float, Field(ge=0, le=100)]] = {}
 
 
 # --- interviewer.yaml ------------------------------------------------------------------------------------------------

@@ -278,7 +278,7 @@ def _limit_ms(attempt: Attempt) -> float:
 
 
 def _tags(attempt: Attempt, rubric: Rubric, outcome: rule.Outcome, items: Mapping[str, ItemScore], rows: _Rows) -> Iterator[TagCard]:
-    weight, texts = rule.weights(rubric), item_texts(attempt.problem)
+    weight, texts = rule.weights(rubric), {**item_texts(attempt.problem), **attempt.content.get("item_texts", {})}
     for entry in sorted(outcome.by_tag, key=lambda entry: list(TAG_TITLES).index(entry.tag)):
         cards = tuple(_item(item, texts, weight, items.get(item.id), rows) for item in rubric.items if item.tag == entry.tag)
         yield TagCard(items=cards, title=TAG_TITLES[entry.tag], tag=entry.tag, **entry.as_dict())

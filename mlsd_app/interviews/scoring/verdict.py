@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from problems.interview_schema import Rubric, RubricItem
+from problems.interview_schema import Rubric, RubricItem, Tag
 
 RULE_VERSION = 1
 MIN_GRADED = 70.0  # of 100 weighted points: below, there is no verdict
@@ -70,11 +71,18 @@ class Outcome:
 
 def weights(rubric: Rubric) -> dict[str, float]:
     """{item id: its part of 100}. The weight of a group without items is spread over the others."""
-    groups = [(weight, [item for item in rubric.items if item.tag in tags]) for tags, weight in GROUPS]
+    groups = [(weights_of(rubric)[tags[0]], [item for item in rubric.items if item.tag in tags]) for tags, _ in GROUPS]
     present = sum(weight for weight, items in groups if items)
+    if present == 0:
+        return dict.fromkeys((item.id for item in rubric.items), 0.0)
     return {
         item.id: 100 * weight / present * item.points / sum(entry.points for entry in items) for weight, items in groups for item in items
     }
+
+
+def weights_of(rubric: Rubric) -> dict[str, float]:
+    """{first tag of a group: its weight}, the rubric's own before the rule's."""
+    return {tags[0]: rubric.weights.get(cast(Tag, tags[0]), weight) for tags, weight in GROUPS}
 
 
 def outcome_of(rubric: Rubric, scored: Sequence[Scored], *, level: str, signals: Mapping[str, int | None]) -> Outcome:
