@@ -18,7 +18,7 @@ MAX_UNIT_WORDS = 3
 MAX_TEXT = 20_000
 
 _NUMBER = re.compile(
-    r"(?<![\w.,#/$])(?<![A-Za-z]-)(?P<money>\$\s?)?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)(?![\d,]*\d)"
+    r"(?<![\w.,#/$])(?<![A-Za-z]-)(?P<money>\$\s?)?(?P<number>\d{1,3}(?:,\d{3}){1,5}(?:\.\d{1,15})?|\d{1,15}(?:\.\d{1,15})?(?:[eE][+-]?\d{1,2})?)(?![\d,]*\d)"
 )
 _UNIT = re.compile(r"\s?(?:%|\$|[A-Za-z\u00b5\u03bc\u00d7][A-Za-z\u00b5\u03bc-]*)(?:/[A-Za-z]+|\s/\s[A-Za-z0-9]+)?")
 _NAME = re.compile(  # what stands before a number that is part of a name
@@ -79,7 +79,7 @@ def _says_how_much(text: str, match: re.Match[str]) -> bool:
 
 
 def _is_year(number: str) -> bool:
-    return number.isdecimal() and 1900 <= int(number) <= 2100
+    return len(number) == 4 and number.isdecimal() and 1900 <= int(number) <= 2100
 
 
 def _figure(text: str, match: re.Match[str]) -> Figure:

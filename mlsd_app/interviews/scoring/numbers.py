@@ -20,6 +20,7 @@ from simulators.units import Quantity, parse_quantity
 FULL, HALF = 2.0, 10.0  # factors either way, as for an estimate in the quiz
 FULL_SHARE, HALF_SHARE = 1.25, 2.0  # of percentages and ratios, where a factor of two says little
 MAX_VALUES = 3  # for one output: more than these are guesses, not an estimate
+ABSURD = 1e12  # times too high or low: not a number for this
 EXACT = 100  # closeness of a row that was kept from the very line of the calculator
 FLOOR, SIZED = {"peak": 1.0, "busy": 1.0}, {"peak": 2.0, "busy": 0.6}
 
@@ -166,6 +167,7 @@ def _hit(row: Row, calculator: Calculator, output: CalculatorOutput, sheet: Shee
     if given is None or given.base <= 0:
         return None
     pairs = [(truth, given.base / (truth.value * unit.factor)) for truth in expected_of(calculator, output.key, sheet) if truth.value > 0]
+    pairs = [(truth, ratio) for truth, ratio in pairs if 1 / ABSURD < ratio < ABSURD]
     if not pairs:
         return None
     truth, ratio = min(pairs, key=lambda pair: abs(math.log(pair[1])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from functools import lru_cache
 
 from mlsd_app.interviews.interviewer.matcher import stem
@@ -13,6 +13,7 @@ N = 5  # words of an n-gram
 _TOKEN = re.compile(r"[a-z0-9]+")
 _BRITISH = re.compile(r"(?<=[a-z]{3})is(?=(e|es|ed|er|ers|ing|ation|ations)\b)")  # quantisation, quantizer: one word
 _LINK = re.compile(r"\]\([^)\s]*\)")  # of [text](target): the target is not prose
+PREFIXES = frozenset({"re", "pre", "post", "over", "under", "mid", "un", "de", "co", "non"})
 MAX_JOINED = 4  # neighbours read as one word, so that re-scoring, re scoring and rescoring are the same
 
 _FUNCTION = """
@@ -79,9 +80,11 @@ def joined(text: str) -> frozenset[str]:
     return frozenset(form for run in runs for form in _closed_up(run))
 
 
-def _closed_up(run: Sequence[str]) -> tuple[str, str]:
-    """The stems as one word, and the stem of the words as one: re scored, re-scoring and rescoring have one in common."""
-    return "".join(map(stem, run)), stem("".join(run))
+def _closed_up(run: Sequence[str]) -> Iterator[str]:
+    """The stems as one word; behind a prefix also the stem of the words as one: re scored, re-scoring and rescoring have that in common."""
+    yield "".join(map(stem, run))
+    if len(run) == 2 and run[0] in PREFIXES:
+        yield stem("".join(run))
 
 
 def lexicon(concepts: Iterable[str]) -> frozenset[str]:

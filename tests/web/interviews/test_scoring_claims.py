@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mlsd_app.interviews.scoring.claims import Param, Parsed, judge, parse
@@ -94,6 +96,15 @@ def test_a_linked_sentence_is_not_listed() -> None:
     text = "It takes 3 TB in memory. A query costs 12 ms."
     start = text.index("12 ms")
     assert [entry.text for entry in unlinked(text, [(start, start + 5)])] == ["It takes 3 TB in memory."]
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 20_000, "1 " * 10_000, "a." * 10_000, "1," * 10_000, "$" * 20_000, "1e9" * 6_000, "9.9.9 ms " * 2_000]
+)
+def test_nothing_anybody_types_stops_the_detector(text: str) -> None:
+    begun = time.perf_counter()
+    list(statements(text))
+    assert time.perf_counter() - begun < 2
 
 
 # --- parser ----------------------------------------------------------------------------------------------------------

@@ -145,6 +145,13 @@ def test_a_number_is_right_within_two_and_half_right_within_ten(value: float, un
     assert graded(found, "capacity.raw").points == share * item_of(found, "capacity.raw").points
 
 
+@pytest.mark.parametrize("value", [1e308, 5e-324, -3.0, 0.0, float("nan"), True, None, "2"])
+@pytest.mark.parametrize("unit", ["TB", "tb", "B" * 200, "", "%"])
+def test_no_value_stops_the_rule(value: Any, unit: str) -> None:
+    mark = graded(numbers({"name": "raw vectors", "value": value, "unit": unit}), "capacity.raw")
+    assert (mark.points, mark.error) == (0, "")
+
+
 def test_the_number_expected_follows_the_drawn_facts() -> None:
     right = numbers({"name": "raw vectors", "value": RAW, "unit": "TB"})
     elsewhere = replace(right, values={**right.values, "corpus_size": 5e10})
