@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mlsd_app.interviews.interviewer.record import locks
+from mlsd_app.interviews.interviewer.record import interviewer_of, locks
 from mlsd_app.interviews.models import Attempt, Curveball, RunLink
 from mlsd_app.interviews.runs import prediction_due
 from mlsd_app.runs import compare, present
 from mlsd_app.runs.forms import Control, LabForm, fields_of
 from mlsd_app.runs.models import Run
+from problems.expressions import names_in
 from simulators.errors import InvalidInput
 from simulators.lab import Lab
+from simulators.registry import get_lab
 
 
 def form_context(attempt: Attempt, lab: type[Lab], *, run: str = "") -> dict[str, Any]:
@@ -89,18 +91,28 @@ def prediction_from(post: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def curveball_context(attempt: Attempt, ball: Curveball) -> dict[str, Any]:
-    """Before and under the event, by metric, once both runs have a result."""
+    """Before and under the event, by the metrics it is about, once both runs have a result; and what it holds fast."""
     runs = {link.pk: link for link in RunLink.objects.filter(pk__in=[ball.base_id, ball.broken_id]).select_related("run__result")}
     base, broken = runs.get(ball.base_id or 0), runs.get(ball.broken_id or 0)
-    rows = _compared(base, broken) if base and broken else []
-    return {"attempt": attempt, "ball": ball, "base": base, "broken": broken, "rows": rows}
+    rows = _compared(base, broken, _told_by(attempt, ball)) if base and broken else []
+    return {"ball": ball, "broken": broken, "rows": rows, "locked": _held(attempt, ball) if ball.lab else []}
 
 
-def _compared(base: RunLink, broken: RunLink) -> list[dict[str, Any]]:
+def _told_by(attempt: Attempt, ball: Curveball) -> frozenset[str]:
+    """Metrics by which one sees whether a design has come through the event."""
+    thrown = next((item for item in interviewer_of(attempt).curveballs if item.key == ball.key), None)
+    return names_in(thrown.change.recover) if thrown and thrown.change else frozenset()
+
+
+def _compared(base: RunLink, broken: RunLink, wanted: frozenset[str]) -> list[dict[str, Any]]:
+    """A row for each design and each of the metrics `wanted`."""
     if base.run.result is None or broken.run.result is None:
         return []
-    after = {metric["key"]: metric for metric in broken.run.result.metrics}
-    pairs = [(metric, after[metric["key"]]) for metric in base.run.result.metrics if metric["key"] in after]
-    return [
-        {"metric": before, "before": before["value"], "after": now["value"]} for before, now in pairs if before["value"] != now["value"]
-    ]
+    after = {metric["key"]: metric["value"] for metric in broken.run.result.metrics}
+    before = [metric for metric in base.run.result.metrics if metric["key"].partition("@")[0] in wanted and metric["key"] in after]
+    return [{"metric": metric, "before": metric["value"], "after": after[metric["key"]]} for metric in before]
+
+
+def _held(attempt: Attempt, ball: Curveball) -> list[dict[str, str]]:
+    form = LabForm(get_lab(attempt.problem, ball.lab), ball.locked)
+    return [_locked(control, {"why": ""}) for control in form.controls if control.name in ball.locked]

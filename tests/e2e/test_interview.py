@@ -74,6 +74,18 @@ def seconds_of(place: Locator) -> int:
     return 60 * int(minutes) + int(seconds)
 
 
+def run_lab(page: Page) -> None:
+    """Runs the open lab until it has a result; a busy machine may not begin a run in time, and says so."""
+    status = page.locator(".lab-status-text")
+    page.get_by_role("button", name="Run", exact=True).click()
+    for _ in range(3):
+        expect(status).to_have_text(re.compile(r"^Run \d+:|No worker"), timeout=RUN_MS)
+        if status.inner_text().startswith("Run"):
+            return
+        page.get_by_role("button", name="Run again").click()
+    raise AssertionError(status.inner_text())
+
+
 # --- the whole way -----------------------------------------------------------------------------------------------------
 
 
@@ -100,12 +112,11 @@ def test_a_soft_mock_from_the_form_to_the_submission(page: Page, pass_time: Call
     page.get_by_role("tab", name="Labs").click()
     page.locator("#lab-pick").select_option("index_tradeoffs")
     expect(page.locator(".locked")).to_contain_text("The interviewer:")
-    page.get_by_role("button", name="Run", exact=True).click()
-    expect(page.locator(".lab-status-text")).to_contain_text("Run 1", timeout=RUN_MS)
+    run_lab(page)
     expect(page.locator("#tool-labs [data-drawn]").first).to_be_visible(timeout=RUN_MS)
     assert page.locator("#tool-labs .lab-insights").count() == 0, "what a run means is not said in a real round"
     page.keyboard.press("Alt+P")
-    expect(page.get_by_role("button", name="Pin run 1")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-run-action=pin]").first).to_have_attribute("aria-pressed", "true")
 
     pass_time(9.5 * 60)
     event = page.locator("[data-banner=curveball]")
@@ -121,7 +132,7 @@ def test_a_soft_mock_from_the_form_to_the_submission(page: Page, pass_time: Call
     page.get_by_role("dialog").get_by_role("button", name="Submit").click()
     page.wait_for_url("**/debrief/")
     page.goto("/interviews/")
-    expect(page.get_by_role("region", name="Your rounds")).to_contain_text("Vector search")
+    expect(page.get_by_role("region", name="Rounds, newest first")).to_contain_text("Vector search")
 
 
 def test_a_strict_phase_ends_by_itself_and_is_then_only_read(page: Page, pass_time: Callable[[float], None]) -> None:
@@ -156,7 +167,8 @@ def test_the_timer_can_be_hidden_and_stays_so(page: Page) -> None:
     enter(page)
     button = page.get_by_role("button", name="Hide the timer")
     expect(button).to_have_attribute("aria-pressed", "false")
-    assert 2690 <= seconds_of(page.locator("[data-part=remaining]")) <= 2700
+    expect(page.get_by_role("timer")).to_contain_text(":")
+    assert 2640 <= seconds_of(page.locator("[data-part=remaining]")) <= 2700
     button.click()
     expect(page.get_by_role("timer")).to_be_hidden()
     page.reload()
@@ -173,7 +185,8 @@ def test_only_the_low_marks_are_read_aloud(page: Page, pass_time: Callable[[floa
     expect(page.get_by_role("timer")).to_have_attribute("aria-live", "off")
 
 
-def test_a_pause_stops_the_clock_and_hides_the_text(page: Page) -> None:
+def test_a_pause_stops_the_clock_and_hides_the_text(page: Page, complaints: Complaints) -> None:
+    complaints.expect("status of 409")  # the second pause
     enter(page)
     page.get_by_role("button", name="Pause").click()
     resume = page.get_by_role("button", name="Resume")
@@ -299,7 +312,7 @@ def test_the_first_load_is_light_and_without_the_chart_library(page: Page) -> No
     page.reload()
     expect(page.get_by_label("Ask one thing at a time")).to_be_enabled()
     expect(page.locator("[data-part=save-mark]")).to_have_text("saved as you type")
-    sizes = {url: weight(page, url) for url in asked}
+    sizes = {url: weight(page, url) for url in list(asked)}
     assert not any("plotly" in url for url in asked)
     assert sum(sizes.values()) <= FIRST_LOAD_BYTES, sorted(sizes.items(), key=lambda item: -item[1])[:8]
 

@@ -106,12 +106,10 @@ export class ClockView {
   }
 
   #showDebt(over, shown) {
+    const from = over ? takenFrom(shown, this.config.phases.map((phase) => phase.budgetMs)).map((at) => this.config.phases[at].title) : [];
     const debt = this.part("debt");
-    debt.hidden = !over || this.hidden;
-    if (!over) return;
-    const from = takenFrom(shown, this.config.phases.map((phase) => phase.budgetMs)).map((at) => this.config.phases[at].title);
-    const owed = `${clockText(shown.phaseRemainingMs)}`;
-    debt.textContent = from.length === 0 ? owed : `${owed}, taken from ${from.length === 1 ? from[0] : "the phases to come"}`;
+    debt.hidden = from.length === 0 || this.hidden;
+    if (from.length) debt.textContent = `taken from ${from.length === 1 ? from[0] : "the phases to come"}`;
   }
 
   #showStep(step, at, shown) {

@@ -328,7 +328,11 @@ class Room {
   async #showCurveball() {
     const html = await fragment(`${this.config.base}curveball`).catch(() => null);
     if (html === null) return;
-    this.root.querySelector("[data-place=curveball]").innerHTML = html;
+    const place = this.root.querySelector("[data-place=curveball]");
+    const folded = place.querySelector("details:not([open])")?.dataset.key;
+    place.innerHTML = html;
+    const shown = place.querySelector("details");
+    if (shown && shown.dataset.key === folded) shown.open = false;
     this.#banner("curveball", html.trim() !== "");
   }
 
