@@ -8,7 +8,7 @@ from typing import Any
 from mlsd_app.quiz import sittings
 from mlsd_app.quiz.bank import BankItem
 from mlsd_app.quiz.models import Plan, Response, Sitting, SittingStatus
-from mlsd_app.quiz.present import result_of
+from mlsd_app.quiz.present import next_due_of, result_of
 from mlsd_app.quiz.readiness import ProblemScore, Readiness, Score
 from mlsd_app.quiz.served import served
 from mlsd_app.quiz.statistics import Statistics
@@ -53,7 +53,7 @@ def answer(row: Response) -> dict[str, Any]:
     if not row.sitting.feedback and row.sitting.status == SittingStatus.OPEN:
         empty: dict[str, Any] = {**dict.fromkeys(WORDS, ""), "notes": [], "reasons": [], "links": []}
         return {**head, **empty, "shown": False, "mark": None, "rating": None, "next_due": None}
-    result = result_of(row.sitting, row)
+    result = result_of(row.sitting, row, next_due_of(row.sitting, row))
     marked = result.marked.as_dict()
     return {
         **head,

@@ -78,15 +78,18 @@ class Result:
         return bool(self.response.ms > SLOW * 1000 * self.asked.item.expect_s)
 
 
-def result_of(sitting: Sitting, response: Response) -> Result:
+def result_of(sitting: Sitting, response: Response, next_due: datetime | None = None) -> Result:
     """Marks the stored answer again, by the revision it was given to, for the words that explain it."""
     asked = served(sitting, response.place)
-    marked = asked.question.mark(response.given)
-    due = None
-    if sitting.schedules:
-        card = Card.objects.filter(user_id=response.user_id, problem_slug=response.problem_slug, item_id=response.item_id)
-        due = card.values_list("due_effective", flat=True).first()
-    return Result(response, asked, marked, tuple(links_of(asked)), due)
+    return Result(response, asked, asked.question.mark(response.given), tuple(links_of(asked)), next_due)
+
+
+def next_due_of(sitting: Sitting, response: Response) -> datetime | None:
+    """When the card comes back; None where the sitting moves no card."""
+    if not sitting.schedules:
+        return None
+    cards = Card.objects.filter(user_id=response.user_id, problem_slug=response.problem_slug, item_id=response.item_id)
+    return cards.values_list("due_effective", flat=True).first()
 
 
 def links_of(asked: Served) -> list[Link]:

@@ -123,7 +123,8 @@ def test_the_day_begins_with_enter_and_goes_on_after_a_reload(page: Page) -> Non
     expect(page.locator("#stem")).to_have_text(stem)
 
 
-def test_undo_hint_report_and_time_by_key(page: Page) -> None:
+def test_undo_hint_report_and_time_by_key(page: Page, complaints: Complaints) -> None:
+    complaints.expect("status of 422")
     page.goto("/quiz/problems/vector_search/?type=number")
     page.get_by_role("button", name="Practise").press("Enter")
     ready(page)

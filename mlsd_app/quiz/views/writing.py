@@ -19,7 +19,7 @@ from mlsd_app.interviews.selectors import attempts_of
 from mlsd_app.quiz import cards, flags, responses, sittings
 from mlsd_app.quiz.errors import Refused
 from mlsd_app.quiz.models import Response, ResponseKind, Sitting
-from mlsd_app.quiz.present import result_of
+from mlsd_app.quiz.present import next_due_of, result_of
 from mlsd_app.quiz.views.practice import quiz_problem_or_404
 from mlsd_app.quiz.views.session import done_redirect, frame, own_sitting, question_context
 from simulators.errors import InvalidInput
@@ -141,7 +141,7 @@ def _question_again(request: HttpRequest, sitting: Sitting, now: datetime, messa
 
 
 def _result(request: HttpRequest, sitting: Sitting, row: Response, now: datetime) -> HttpResponse:
-    context = {**frame(sitting, now), "result": result_of(sitting, row), "place": row.place}
+    context = {**frame(sitting, now), "result": result_of(sitting, row, next_due_of(sitting, row)), "place": row.place}
     template = "quiz/_result.html" if request.headers.get("HX-Request") else "quiz/session.html"
     return render(request, template, context)
 

@@ -1,6 +1,7 @@
 // Time on the question, or time left of a timed quiz. Both can be hidden; the choice holds for this device.
 
 const HIDDEN = "quiz:time-hidden";
+const GRACE_MS = 31_000; // what is on its way when the time is up still counts
 const words = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 function stored() {
@@ -52,8 +53,8 @@ export class QuestionClock {
     if (left) {
       left.hidden = this.hidden;
       const seconds = Math.max(0, (this.endsAt - performance.now()) / 1000);
-      left.textContent = words(seconds);
-      if (seconds === 0) location.reload();
+      left.textContent = seconds ? words(seconds) : "Time is up: send what you have";
+      if (seconds === 0) this.closing ??= setTimeout(() => location.reload(), GRACE_MS);
       return;
     }
     const elapsed = this.place.querySelector("[data-elapsed]");
