@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from mlsd_app.interviews.models import Attempt, ItemScore, ScoreState, SelfAssessment, SignalLevel, Status, Verdict
 from mlsd_app.interviews.scoring import verdict as rule
-from mlsd_app.interviews.scoring.reading import end_ms, rubric_of
+from mlsd_app.interviews.scoring.judgements import STATE_WORDS, Judgement, Judgements
+from mlsd_app.interviews.scoring.reading import rubric_of
 from mlsd_app.interviews.scoring.rows import items_holding, levels_holding, outcome_for, scored_of
 from mlsd_app.interviews.scoring.signals import Anchors, anchors
-from mlsd_app.interviews.selectors import score_visible, state_of
+from mlsd_app.interviews.selectors import score_visible
 from problems.interview_schema import Rubric, RubricItem
 from problems.loader import load_problem
 
@@ -27,44 +28,9 @@ TAG_TITLES = {
     "gotchas": "Gotchas",
     "more_time": "With more time",
 }
-STATE_WORDS = {
-    ScoreState.AUTO: "by rule",
-    ScoreState.HUMAN: "by a person",
-    ScoreState.AI: "by a model",
-    ScoreState.UNGRADED: "not graded",
-}
 NOT_YET = "Not graded yet."
 WITHHELD = "Whoever set this interview keeps the marks."
 MAX_LEVEL = 4
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """`ref`: `text/<phase>`, `row/<list>/<key>`, `run/<number>`, `event/<seq>`. `share`: when, of the person's own limit.
-
-    `active_ms` is None for graders: a time in seconds would tell how much time somebody was given.
-    """
-
-    kind: str
-    ref: str
-    text: str
-    share: float
-    active_ms: int | None
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """One row: what a rule, a person or a model said. `error` is for staff only."""
-
-    state: str
-    state_words: str
-    points: float | None
-    comment: str
-    evidence: tuple[Evidence, ...]
-    grader: str
-    version: int
-    holds: bool
-    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -198,7 +164,7 @@ def scorecard(attempt: Attempt, *, viewer: Viewer = "owner") -> Scorecard:
     rubric = rubric_of(attempt)
     items, levels = items_holding(attempt, rubric), levels_holding(attempt)
     outcome = outcome_for(attempt, rubric, items, levels)
-    rows = _Rows(attempt, viewer)
+    rows = Judgements(attempt, viewer)
     tags = tuple(_tags(attempt, rubric, outcome, items, rows))
     return replace(
         empty,
@@ -227,57 +193,10 @@ def _hidden(attempt: Attempt, viewer: Viewer) -> str:
     return WITHHELD if attempt.status == Status.RELEASED else NOT_YET
 
 
-# --- rows as a viewer may see them -----------------------------------------------------------------------------------
-
-
-class _Rows:
-    """All judgements of the attempt, two queries in all."""
-
-    def __init__(self, attempt: Attempt, viewer: Viewer) -> None:
-        self.viewer = viewer
-        self.limit_ms = _limit_ms(attempt)
-        self.items = list(ItemScore.objects.filter(attempt=attempt).select_related("grader").order_by("-pk"))
-        self.levels = list(SignalLevel.objects.filter(attempt=attempt).select_related("grader").order_by("-pk"))
-
-    def of_item(self, item: str, holding: ItemScore | None) -> tuple[Judgement, ...]:
-        return self._sorted([self._judgement(row, row.points, row.error, holding) for row in self.items if row.item_id == item])
-
-    def of_signal(self, signal: str, holding: SignalLevel | None) -> tuple[Judgement, ...]:
-        return self._sorted([self._judgement(row, row.level, "", holding) for row in self.levels if row.signal == signal])
-
-    def _sorted(self, found: Sequence[Judgement]) -> tuple[Judgement, ...]:
-        return tuple(sorted(found, key=lambda entry: not entry.holds))
-
-    def _judgement(self, row: ItemScore | SignalLevel, points: float | None, error: str, holding: object) -> Judgement:
-        return Judgement(
-            state=row.state,
-            state_words=STATE_WORDS[ScoreState(row.state)],
-            points=points,
-            comment=row.comment,
-            evidence=tuple(self._evidence(entry) for entry in row.evidence),
-            grader=str(row.grader) if row.grader and self.viewer == "staff" else "",
-            version=row.rubric_version,
-            holds=row == holding,
-            error=error if self.viewer == "staff" else "",
-        )
-
-    def _evidence(self, entry: Mapping[str, Any]) -> Evidence:
-        at = int(entry.get("active_ms") or 0)
-        shown = None if self.viewer == "grader" else at
-        return Evidence(str(entry["kind"]), str(entry["ref"]), str(entry["text"]), round(at / self.limit_ms, 4), shown)
-
-
-def _limit_ms(attempt: Attempt) -> float:
-    """The person's own limit; of a free interview, which has none, the time it took."""
-    at = attempt.closed_at or attempt.started_at
-    limit_s = state_of(attempt, at).limit_s if at and attempt.mode != "free" else 0.0
-    return max(limit_s * 1000 or end_ms(attempt), 1.0)
-
-
 # --- parts -----------------------------------------------------------------------------------------------------------
 
 
-def _tags(attempt: Attempt, rubric: Rubric, outcome: rule.Outcome, items: Mapping[str, ItemScore], rows: _Rows) -> Iterator[TagCard]:
+def _tags(attempt: Attempt, rubric: Rubric, outcome: rule.Outcome, items: Mapping[str, ItemScore], rows: Judgements) -> Iterator[TagCard]:
     weight, texts = rule.weights(rubric), {**item_texts(attempt.problem), **attempt.content.get("item_texts", {})}
     for entry in sorted(outcome.by_tag, key=lambda entry: list(TAG_TITLES).index(entry.tag)):
         cards = tuple(_item(item, texts, weight, items.get(item.id), rows) for item in rubric.items if item.tag == entry.tag)
@@ -289,7 +208,7 @@ def item_texts(problem: str) -> dict[str, str]:
     return {item.id: item.text for phase in load_problem(problem).phases for item in phase.checklist}
 
 
-def _item(item: RubricItem, texts: Mapping[str, str], weight: Mapping[str, float], holding: ItemScore | None, rows: _Rows) -> ItemCard:
+def _item(item: RubricItem, texts: Mapping[str, str], weight: Mapping[str, float], holding: ItemScore | None, rows: Judgements) -> ItemCard:
     return ItemCard(
         id=item.id,
         text=texts.get(item.id, item.id.partition(".")[2].replace("_", " ").capitalize()),
@@ -303,7 +222,7 @@ def _item(item: RubricItem, texts: Mapping[str, str], weight: Mapping[str, float
     )
 
 
-def _signals(attempt: Attempt, rubric: Rubric, levels: Mapping[str, SignalLevel], rows: _Rows) -> Iterator[SignalCard]:
+def _signals(attempt: Attempt, rubric: Rubric, levels: Mapping[str, SignalLevel], rows: Judgements) -> Iterator[SignalCard]:
     own = _own_levels(attempt, "signal:") if rows.viewer == "owner" else {}
     for entry in anchors(rubric):
         row = levels.get(entry.key)
