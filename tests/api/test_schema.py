@@ -21,6 +21,11 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from mlsd_app.accounts.models import User
 from mlsd_app.accounts.services import token_create
 from mlsd_app.api.reference import EXAMPLES, Operation, reference
+from mlsd_app.cohorts.audit import By
+from mlsd_app.cohorts.models import Role
+from mlsd_app.cohorts.services.assignments import AssignmentFields, assignment_create
+from mlsd_app.cohorts.services.cohorts import cohort_create
+from mlsd_app.cohorts.services.members import member_add
 from mlsd_app.core import presence
 from mlsd_app.interviews import lifecycle
 from mlsd_app.interviews.models import Attempt
@@ -86,7 +91,18 @@ def real(api_schema: Any, user: User, queue: Queue) -> dict[str, Any]:
     ids = {"run_id": str(run.pk), "dataset_id": str(dataset.pk), "token_id": token.pk}
     answer = _quiz_answer(user)
     ids |= {"attempt_id": str(_attempt(user, run).pk), "sitting_id": str(answer.sitting_id), "response_id": answer.pk}
-    return {**names, **ids, "field": "text/clarify", "number": 1}
+    return {**names, **ids, **_cohort(user), "field": "text/clarify", "number": 1}
+
+
+def _cohort(user: User) -> dict[str, int]:
+    """One the user owns, with a learner and an assignment in it."""
+    by, now = By(user), timezone.now()
+    cohort = cohort_create(by=by, name="C", timezone="UTC", now=now)
+    learner = User.objects.create_user("learner-of-c")
+    member = member_add(by=by, cohort=cohort, user=learner, role=Role.LEARNER, now=now)
+    fields = AssignmentFields(title="A", kind="mock", problem="vector_search")
+    assignment = assignment_create(by=by, cohort=cohort, fields=fields, now=now)
+    return {"cohort_id": cohort.pk, "member_id": member.pk, "assignment_id": assignment.pk}
 
 
 def _attempt(user: User, run: Run) -> Attempt:
