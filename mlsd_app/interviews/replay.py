@@ -6,7 +6,7 @@ Times are read off the clock as it is now, as `texts.fields_at` does: an outage 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import groupby
 from typing import Any, Literal
@@ -131,10 +131,11 @@ class Said:
 
 @dataclass(frozen=True)
 class Rows:
-    """A list as it was, with the rows it had."""
+    """A list as it was, with the rows it had. `names`: what rows of other lists are called that it points to by key."""
 
     of: RowList
     rows: tuple[dict[str, Any], ...]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> list[Column]:
@@ -142,7 +143,7 @@ class Rows:
 
     @property
     def cells(self) -> list[list[str]]:
-        return [[_cell(row[column.name], column) for column in self.columns] for row in self.rows]
+        return [[_cell(row[column.name], column, self.names) for column in self.columns] for row in self.rows]
 
 
 @dataclass(frozen=True)
@@ -183,9 +184,18 @@ class Moment:
         return [row for found in self.lists if found.of.key == list_name for row in found.rows]
 
 
-def _cell(value: Any, column: Column) -> str:
+def lists_in(fields: dict[str, str | None]) -> tuple[Rows, ...]:
+    """The lists that have rows, from contents by field."""
+    found = {name: tuple(rows_from(fields, name)) for name in LISTS}
+    names = {row["key"]: str(row.get("name") or row["key"]) for rows in found.values() for row in rows}
+    return tuple(Rows(LISTS[name], rows, names) for name, rows in found.items() if rows)
+
+
+def _cell(value: Any, column: Column, names: Mapping[str, str]) -> str:
     if value is None or value == "" or value is False:
         return ""
+    if column.rows:
+        return names.get(value, str(value))
     if value is True:
         return "yes"
     return f"{value:g} {column.unit}".strip() if isinstance(value, float) else str(value)
@@ -242,7 +252,7 @@ def moment_at(attempt: Attempt, ms: int) -> Moment:
         phase_titles=tuple(phase["title"] for phase in attempt.phases),
         fields=fields,
         texts={phase["key"]: fields.get(f"text/{phase['key']}") or "" for phase in attempt.phases},
-        lists=tuple(Rows(found, tuple(rows)) for found in LISTS.values() if (rows := rows_from(fields, found.key))),
+        lists=lists_in(fields),
         talk=_talk(attempt, ms),
         runs=_runs(attempt, ms),
     )

@@ -9,6 +9,7 @@ from django.utils import timezone
 from mlsd_app.accounts.services import demo_user_create
 from mlsd_app.cohorts.demo import demo_cohort
 from mlsd_app.core.demo import PEOPLE
+from mlsd_app.interviews.demo import demo_interviews
 from mlsd_app.quiz.demo import demo_quiz
 
 
@@ -23,4 +24,5 @@ class Command(BaseCommand):
         }
         demo_quiz(user=people["Candidate"], now=timezone.now())
         demo_cohort(instructor=people["Instructor"], candidate=people["Candidate"], now=timezone.now())
+        demo_interviews(candidate=people["Candidate"], now=timezone.now())
         self.stdout.write(f"Demo accounts: {', '.join(person.username for person in PEOPLE)}.")
