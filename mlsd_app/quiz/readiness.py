@@ -272,8 +272,10 @@ class Check:
 
 
 def checks_of(user_id: int | None, limit: int = 6) -> list[Check]:
-    """Newest first."""
-    sittings = list(Sitting.objects.filter(user_id=user_id, kind=SittingKind.READINESS)[: limit + 1]) if user_id else []
+    """Those in which something was answered, newest first."""
+    answered = Response.objects.filter(user_id=user_id, kind=ResponseKind.ANSWER).values("sitting")
+    taken = Sitting.objects.filter(user_id=user_id, kind=SittingKind.READINESS, pk__in=answered)
+    sittings = list(taken[: limit + 1]) if user_id else []
     earlier = [*sittings[1:], None]
     checks = [check_of(sitting, before) for sitting, before in zip(sittings, earlier, strict=False)]
     return checks[:limit]

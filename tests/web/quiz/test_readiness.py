@@ -184,10 +184,12 @@ def test_a_question_is_held_when_every_part_earns_half(user: User, plan: Plan) -
 
 def test_a_check_repeated_soon_is_marked_as_such(user: User, plan: Plan) -> None:
     for days in (0, 6, 20):
-        readiness_start(user=user, now=NOW + timedelta(days=days), timed=False)
+        moment = NOW + timedelta(days=days)
+        give(user, readiness_start(user=user, now=moment, timed=False), 0, now=moment)
+    readiness_start(user=user, now=NOW + timedelta(days=21), timed=False)  # nothing answered: not taken
     checks = readiness.checks_of(user.pk)
     assert [check.repeated for check in checks] == [False, True, False]
-    assert all((check.held, check.of) == (0, 15) for check in checks)
+    assert all((check.held, check.of) == (1, 15) for check in checks)
     assert [row.number for row in readiness.check_table(checks)] == list(range(1, 16))
 
 
