@@ -143,6 +143,7 @@ CELERY_BEAT_SCHEDULE = {
     "reap": {"task": "runs.reap", "schedule": 10.0, "options": {"expires": 10}},
     "prune": {"task": "runs.prune", "schedule": 600.0, "options": {"expires": 600}},
     "interviews": {"task": "interviews.sweep", "schedule": 15.0, "options": {"expires": 15}},
+    "cohorts-grading": {"task": "cohorts.grading", "schedule": 20.0, "options": {"expires": 20}},
     "quiz-pool": {"task": "quiz.pool_refill", "schedule": 86_400.0, "options": {"expires": 3600}},
     "quiz-sweep": {"task": "quiz.sweep", "schedule": 60.0, "options": {"expires": 60}},
     "guests": {"task": "accounts.guests_delete_stale", "schedule": 86_400.0, "options": {"expires": 3600}},

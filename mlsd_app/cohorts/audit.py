@@ -50,7 +50,7 @@ def network_of(address: str) -> str:
 
 def audited(
     *,
-    by: By,
+    by: By | None,
     action: str,
     thing: Model,
     cohort: Cohort | None,
@@ -59,12 +59,13 @@ def audited(
     after: Mapping[str, Any] | None = None,
     reason: str = "",
 ) -> Audit:
-    """Adds an entry. `before` and `after` hold ids and values, no names and no reasons of health; what did not change is left out."""
+    """Adds an entry; `by` None: the site itself, as an assignment says. `before` and `after` hold ids and values, no names and no
+    reasons of health; what did not change is left out."""
     old, new = changed(before or {}, after or {})
     return Audit.objects.create(
         at=now,
-        actor=by.user,
-        role=_role(by.user, cohort),
+        actor=by.user if by else None,
+        role=_role(by.user, cohort) if by else "site",
         action=action,
         object_type=thing._meta.model_name or "",
         object_id=str(thing.pk),
@@ -72,8 +73,8 @@ def audited(
         before=old,
         after=new,
         reason=reason,
-        request_id=by.request_id,
-        address=by.address,
+        request_id=by.request_id if by else "",
+        address=by.address if by else "",
     )
 
 

@@ -13,12 +13,14 @@ from mlsd_app.interviews.scoring.words import FUNCTION_WORDS
 from problems.errors import InvalidInput
 from problems.loader import load_problem
 
-BIRDS = (
-    "Avocet Bittern Bunting Buzzard Chough Condor Coot Cormorant Crane Curlew Dipper Dove Dunlin Eagle Egret Eider Falcon Finch Flicker "
-    "Gannet Goshawk Grebe Grouse Gull Harrier Heron Hobby Hoopoe Ibis Jackdaw Jay Kestrel Kingfisher Kite Kiwi Lapwing Lark Linnet Loon "
-    "Magpie Merlin Nightjar Nuthatch Oriole Osprey Ouzel Owl Pelican Petrel Pipit Plover Puffin Quail Rail Raven Redstart Robin Rook "
-    "Ruff Shrike Siskin Skua Snipe Sparrow Starling Stilt Stork Swallow Swan Swift Tern Thrush Turnstone Wagtail Warbler Whimbrel Wren"
-).split()
+_BIRDS = """
+Avocet Bittern Bunting Buzzard Chough Condor Coot Cormorant Crane Curlew Dipper Dove Dunlin Eagle Egret Eider Falcon Finch
+Flicker Gannet Goshawk Grebe Grouse Gull Harrier Heron Hobby Hoopoe Ibis Jackdaw Jay Kestrel Kingfisher Kite Kiwi Lapwing
+Lark Linnet Loon Magpie Merlin Nightjar Nuthatch Oriole Osprey Ouzel Owl Pelican Petrel Pipit Plover Puffin Quail Rail Raven
+Redstart Robin Rook Ruff Shrike Siskin Skua Snipe Sparrow Starling Stilt Stork Swallow Swan Swift Tern Thrush Turnstone
+Wagtail Warbler Whimbrel Wren
+"""
+BIRDS = tuple(_BIRDS.split())
 NUMBERS = 99
 MASK = "[name]"
 SHORTEST = 3  # letters of a name that is taken out when it stands alone

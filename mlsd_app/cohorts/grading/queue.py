@@ -175,8 +175,8 @@ def graders_for(task: Task) -> QuerySet[User]:
 def counts(*, assignment: Assignment, user: User, now: datetime) -> dict[str, dict[str, int]]:
     """{section: {"ungraded", "check_again", "in_progress", "graded", "held": pieces}} of what the user may grade."""
     found: dict[str, dict[str, int]] = {}
-    for section, state, until in tasks_for(user).filter(IN_REACH, assigned__assignment=assignment).values_list(
-        "section", "state", "lease_until"
+    for section, state, until in (
+        tasks_for(user).filter(IN_REACH, assigned__assignment=assignment).values_list("section", "state", "lease_until")
     ):
         lapsed = state == "in_progress" and (until is None or until <= now)
         row = found.setdefault(section, dict.fromkeys(STATES, 0))

@@ -31,9 +31,7 @@ SECTIONS: tuple[Section, ...] = (
         ("deep_dive", "infra"),
         ("trade_offs", "practical_knowledge", "verified_design", "adaptation"),
     ),
-    Section(
-        "quality", "Evaluation, monitoring, gotchas", ("eval", "monitoring", "gotchas", "more_time"), ("coverage", "second_order")
-    ),
+    Section("quality", "Evaluation, monitoring, gotchas", ("eval", "monitoring", "gotchas", "more_time"), ("coverage", "second_order")),
     Section("craft", "Communication and structure", (), ("scope", "structure", "communication")),
 )
 BY_KEY = {section.key: section for section in SECTIONS}

@@ -29,15 +29,19 @@ def tasks_make(*, now: datetime, assignment: Assignment | None = None) -> int:
 def _without(assignment: Assignment | None) -> QuerySet[AssignedAttempt]:
     mocks = Q(attempt__status__in=[Status.GRADED, Status.RELEASED])
     quizzes = Q(sitting__status=SittingStatus.CLOSED)
-    rows = AssignedAttempt.objects.filter(mocks | quizzes, tasks=None).select_related("assignment", "attempt", "sitting")
+    rows = AssignedAttempt.objects.filter(mocks | quizzes, queued_at=None).select_related("assignment", "attempt", "sitting")
     return rows.filter(assignment=assignment) if assignment else rows
 
 
 @transaction.atomic
 def _pieces(row: AssignedAttempt, now: datetime) -> int:
+    if not AssignedAttempt.objects.filter(pk=row.pk, queued_at=None).update(queued_at=now):
+        return 0  # somebody else has just done it
     if row.attempt is not None and (own := rubric_latest(row.assignment)):
         rubric_apply(attempt=row.attempt, rubric=own, now=now)
-    made = [Task(assigned=row, section=key, order_key=order_key(assignment=row.assignment, section=key, assigned=row)) for key in _keys(row)]
+    made = [
+        Task(assigned=row, section=key, order_key=order_key(assignment=row.assignment, section=key, assigned=row)) for key in _keys(row)
+    ]
     Task.objects.bulk_create(made, ignore_conflicts=True)
     return len(made)
 

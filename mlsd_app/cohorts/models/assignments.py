@@ -82,6 +82,7 @@ class AssignedAttempt(models.Model):
     policy = models.JSONField(default=dict)  # policy.Resolved as it was then: values and where each came from
     begun_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)  # of the kinds that have this row alone
+    queued_at = models.DateTimeField(null=True, blank=True)  # when its pieces came into the queue of graders
 
     class Meta:
         ordering = ["begun_at", "pk"]

@@ -52,7 +52,7 @@ class Judgements:
 
     def __init__(self, attempt: Attempt, viewer: str) -> None:
         self.viewer = viewer
-        self.limit_ms = _limit_ms(attempt)
+        self.limit_ms = limit_ms(attempt)
         self.items = list(ItemScore.objects.filter(attempt=attempt).select_related("grader").order_by("-pk"))
         self.levels = list(SignalLevel.objects.filter(attempt=attempt).select_related("grader").order_by("-pk"))
 
@@ -84,7 +84,7 @@ class Judgements:
         return Evidence(str(entry["kind"]), str(entry["ref"]), str(entry["text"]), round(at / self.limit_ms, 4), shown)
 
 
-def _limit_ms(attempt: Attempt) -> float:
+def limit_ms(attempt: Attempt) -> float:
     """The person's own limit; of a free interview, which has none, the time it took."""
     at = attempt.closed_at or attempt.started_at
     limit_s = state_of(attempt, at).limit_s if at and attempt.mode != "free" else 0.0
