@@ -14,10 +14,12 @@ from mlsd_app.quiz.bank import TYPE_NAMES, tag_name
 from mlsd_app.quiz.instances import lab_links
 from mlsd_app.quiz.models import Card, Response, Sitting
 from mlsd_app.quiz.questions import Marked
+from mlsd_app.quiz.questions.figure import truth_figures
 from mlsd_app.quiz.responses import EASY
 from mlsd_app.quiz.scheduling import HALF, RIGHT, SLOW
 from mlsd_app.quiz.served import Served, served
 from problems.base import PHASES
+from simulators.lab import Figure
 from simulators.registry import get_lab
 
 LAB_ICON = "flask-conical"
@@ -72,6 +74,13 @@ class Result:
         answer = self.response
         right = answer.state == "auto" and (answer.mark or 0) >= RIGHT
         return bool(right and answer.rating != EASY and answer.card_before is not None)
+
+    @property
+    def figures(self) -> list[Figure]:
+        """What the runs behind a lab question found, with the answer marked on it."""
+        if self.asked.instance is None:
+            return []
+        return truth_figures(self.asked.question, self.asked.instance, self.response.given)
 
     @property
     def slow(self) -> bool:

@@ -273,9 +273,11 @@ class Check:
 
 def checks_of(user_id: int | None, limit: int = 6) -> list[Check]:
     """Those in which something was answered, newest first."""
+    if user_id is None:
+        return []
     answered = Response.objects.filter(user_id=user_id, kind=ResponseKind.ANSWER).values("sitting")
     taken = Sitting.objects.filter(user_id=user_id, kind=SittingKind.READINESS, pk__in=answered)
-    sittings = list(taken[: limit + 1]) if user_id else []
+    sittings = list(taken[: limit + 1])
     earlier = [*sittings[1:], None]
     checks = [check_of(sitting, before) for sitting, before in zip(sittings, earlier, strict=False)]
     return checks[:limit]

@@ -1,6 +1,7 @@
 // One question at a time, by keyboard. The server renders questions and results; this module presses, counts and moves.
 
 import { numberEcho } from "./echo.js";
+import { drawFigures } from "./figures.js";
 import { moveRow, orderKeys } from "./order.js";
 import { QuestionClock } from "./time.js";
 
@@ -16,6 +17,7 @@ function fresh() {
   clock.start();
   numberEcho(find("[data-read]"));
   suggestRating();
+  drawFigures(find("[data-figures]"));
   const focus = find("#number") ?? find("#free-text") ?? [...place.querySelectorAll("[data-focus]")].at(-1);
   focus?.focus({ preventScroll: !focus.matches("[data-focus]") });
 }

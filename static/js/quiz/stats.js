@@ -1,7 +1,5 @@
-// The figures of the statistics page, drawn as those of the labs.
+// The figures of the statistics page.
 
-import { FigureBoard } from "../lab/figures.js";
+import { drawFigures } from "./figures.js";
 
-const root = document.querySelector("[data-figures]");
-const figures = JSON.parse(root.querySelector("[data-json=figures] script").textContent);
-new FigureBoard(root, { plotlyUrl: root.dataset.plotly }).settle(figures);
+drawFigures(document.querySelector("[data-figures]"));

@@ -140,6 +140,7 @@ def test_a_question_is_answered_with_and_without_a_script(mine: Client, user: Us
         assert answered.status_code == 200, text_of(answered)
         assert bank()[key].item.explain in text_of(answered)
         assert ("<html" in text_of(answered)) == (not headers)
+        assert ("What the runs found" in text_of(answered)) == (key == LAB)
         assert mine.get(reverse("quiz:question", args=[sitting.pk]), headers=headers, follow=True).status_code == 200
 
 
