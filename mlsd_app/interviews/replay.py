@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from mlsd_app.interviews.answers import rows_from
 from mlsd_app.interviews.clock import ClockState, active_seconds, moment_of_active, phase_at
+from mlsd_app.interviews.kinds import COMPONENT_KINDS
 from mlsd_app.interviews.lists import LISTS, Column, RowList
 from mlsd_app.interviews.models import Attempt, Event, RunLink
 from mlsd_app.interviews.selectors import clock_of
@@ -139,7 +140,12 @@ class Rows:
 
     @property
     def columns(self) -> list[Column]:
-        return [column for column in self.of.columns if not column.hidden]
+        """Those in which something stands."""
+        return [
+            column
+            for column in self.of.columns
+            if not column.hidden and any(row[column.name] not in (None, "", False) for row in self.rows)
+        ]
 
     @property
     def cells(self) -> list[list[str]]:
@@ -194,6 +200,8 @@ def lists_in(fields: dict[str, str | None]) -> tuple[Rows, ...]:
 def _cell(value: Any, column: Column, names: Mapping[str, str]) -> str:
     if value is None or value == "" or value is False:
         return ""
+    if column.kind == "kind":
+        return COMPONENT_KINDS.get(value, str(value))
     if column.rows:
         return names.get(value, str(value))
     if value is True:

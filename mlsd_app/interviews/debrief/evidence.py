@@ -53,9 +53,9 @@ class Predicted:
             return "The run did not give this figure."
         if self.hit:
             return f"Inside your range{_width_words(self.width)}."
-        bound, side = (self.upper, "above your upper") if self.value > self.upper else (self.lower, "below your lower")
-        ratio = max(self.value / bound, bound / self.value) if self.value * bound > 0 else None
-        return f"{f'{ratio:.3g} times ' if ratio else ''}{side} end."
+        side, bound = ("Above", self.upper) if self.value > self.upper else ("Below", self.lower)
+        off = f" by a factor of {max(self.value / bound, bound / self.value):.3g}" if self.value * bound > 0 else ""
+        return f"{side} your range{off}."
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,8 @@ class BallLine:
             return "Argued, not run", ""
         if self.ball.state != "recovered":
             return "Not recovered", "is-bad"
+        if self.ball.runs_used == 0:
+            return "Stood it as it was", "is-good"
         in_time = self.took_s is not None and self.took_s <= self.ball.within_s
         return ("Recovered in time", "is-good") if in_time else ("Recovered late", "is-warning")
 

@@ -155,12 +155,12 @@ def _advice(attempt: Attempt, bars: tuple[Bar, ...]) -> Iterator[Advice]:
         return
     if clarify:
         share = by_key[clarify["key"]].word_share
-        yield Advice(f"Few words in {clarify['title']}: {share:.0%} of yours.", share <= 1 / len(bars))
+        yield Advice(f"Few words in {clarify['title']}: {share * 100:.0f} % of yours.", share <= 1 / len(bars))
     if dive:
         most = max(bars, key=lambda bar: bar.words)
         share = by_key[dive["key"]].word_share
-        there = "" if most.key == dive["key"] else f"; {most.title} has {most.word_share:.0%}"
-        yield Advice(f"Most words in {dive['title']}: {share:.0%} of yours{there}.", most.key == dive["key"])
+        there = "" if most.key == dive["key"] else f"; {most.title} has {most.word_share * 100:.0f} %"
+        yield Advice(f"Most words in {dive['title']}: {share * 100:.0f} % of yours{there}.", most.key == dive["key"])
 
 
 # --- what came first -------------------------------------------------------------------------------------------------

@@ -73,6 +73,16 @@ class TagCard:
     earned_weight: float
     items: tuple[ItemCard, ...]
 
+    @property
+    def open_items(self) -> int:
+        """Items that nobody graded."""
+        return sum(item.points is None for item in self.items)
+
+    @property
+    def shares(self) -> tuple[float, float]:
+        """Of the topic's weight, in percent: earned, and graded without being earned."""
+        return 100 * self.earned_weight / self.weight, 100 * (self.graded_weight - self.earned_weight) / self.weight
+
 
 @dataclass(frozen=True)
 class SignalCard:
