@@ -91,12 +91,12 @@ def _saved_ms(attempt: Attempt) -> dict[str, tuple[int, int]]:
 
 def _told(attempt: Attempt) -> Iterator[Told]:
     for event in Event.objects.filter(attempt=attempt, kind__in=["question", "confirm"]).order_by("seq"):
-        for how, facts in _facts(event.data).items():
+        for how, facts in facts_of(event.data).items():
             text = str(event.data.get("text") or event.data.get("answer") or "")
             yield from (Told(fact, cast(Any, how), event.active_ms, text, f"event/{event.seq}") for fact in facts)
 
 
-def _facts(data: Mapping[str, Any]) -> dict[str, list[str]]:
+def facts_of(data: Mapping[str, Any]) -> dict[str, list[str]]:
     """{how: fact ids} of a question or of constraints that were read back."""
     asked = data.get("facts", []) if data.get("kind", "answered") == "answered" else []
     named = {"asked": asked, "confirmed": data.get("confirmed", []), "corrected": data.get("corrected", [])}

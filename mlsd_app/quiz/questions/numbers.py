@@ -88,7 +88,7 @@ class NumberQuestion(Question):
             formula=readable(self.solution.formula),
             inputs=self.solution.inputs,
             line=self.solution.line,
-            wrong_path=self._wrong_path(quantity),
+            wrong_path=self.mistake(quantity),
         )
 
     def right(self) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class NumberQuestion(Question):
         exact = Quantity(truth.value, truth.unit, truth.dimension, truth.base)
         return {"text": exact.text.replace(number_text(truth.value), f"{truth.value:.12g}")}
 
-    def _wrong_path(self, given: Quantity) -> str:
+    def mistake(self, given: Quantity) -> str:
         """Also of an estimate that is close enough by chance: the mistake is there all the same."""
         value = given.base / parse_unit(self.solution.unit).factor
         return " Or: ".join(because for wrong, because in self.paths if wrong and abs(value / wrong - 1) <= PATH_WITHIN)
