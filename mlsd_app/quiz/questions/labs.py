@@ -7,6 +7,7 @@ from typing import Any
 
 from mlsd_app.quiz.questions.base import ChoiceQuestion, LabFacts, OrderQuestion, Question, Shown, shuffled
 from mlsd_app.quiz.questions.numbers import NumberQuestion, Solution, grouped, shown
+from mlsd_app.runs.templatetags.quantities import quantity
 from problems.quiz_schema import LabQuestion
 from problems.schema import Problem
 from simulators.lab import Lab
@@ -33,7 +34,7 @@ def lab_question(item: LabQuestion, problem: Problem, seed: int, instance: LabFa
 def _value(item: LabQuestion, problem: Problem, seed: int, instance: LabFacts, extra: dict[str, Any]) -> NumberQuestion:
     truth = instance.truth
     low, high = truth["ci"]
-    interval = f"Runs with {len(truth['values'])} seeds put it between {number(low, truth['unit'])} and {number(high, truth['unit'])}."
+    interval = f"Runs with {len(truth['values'])} seeds put it between {reading(low, truth['unit'])} and {reading(high, truth['unit'])}."
     return NumberQuestion(
         item,
         problem,
@@ -50,8 +51,8 @@ def _direction(item: LabQuestion, problem: Problem, seed: int, instance: LabFact
     truth, change = instance.truth, item.change
     assert change is not None, "the schema asks for it"
     moved = (
-        f"{truth['label']} goes from {number(truth['before'], truth['unit'])} to {number(truth['after'], truth['unit'])}: "
-        f"a difference of {number(truth['difference'], truth['unit'])}, standard error {number(truth['se'], truth['unit'])}."
+        f"{truth['label']} goes from {reading(truth['before'], truth['unit'])} to {reading(truth['after'], truth['unit'])}: "
+        f"a difference of {reading(truth['difference'], truth['unit'])}, standard error {reading(truth['se'], truth['unit'])}."
     )
     options = tuple(Shown(text, key == truth["answer"], moved if key == truth["answer"] else "") for key, text in DIRECTIONS.items())
     steps = {
@@ -76,7 +77,7 @@ def _order(item: LabQuestion, problem: Problem, seed: int, instance: LabFacts, e
         tuple(instance.options[place]["label"] for place in order),
         tuple(rank_of[place] for place in order),
         f"{truth['label']}, lowest first",
-        tuple(number(truth["means"][place], truth["unit"]) for place in order),
+        tuple(reading(truth["means"][place], truth["unit"]) for place in order),
         {**extra, "metric": truth["label"]},
     )
 
@@ -90,7 +91,7 @@ def _pick(item: LabQuestion, problem: Problem, seed: int, instance: LabFacts, ex
 
 def told(metrics: Sequence[Mapping[str, Any]]) -> str:
     """What the runs of one setting said of the quantities that were asked for."""
-    return "; ".join(f"{entry['label']} {number(entry['mean'], entry['unit'])}" for entry in metrics) + "."
+    return "; ".join(f"{entry['label']} {reading(entry['mean'], entry['unit'])}" for entry in metrics) + "."
 
 
 # --- parameters and metrics in words ---------------------------------------------------------------------------------
@@ -123,3 +124,8 @@ def number(value: float, unit: str) -> str:
         return shown(quantity_of(value, unit)) if unit else grouped(value)
     except UnitError:
         return f"{grouped(value)} {unit}"
+
+
+def reading(value: float, unit: str) -> str:
+    """What a run found, as the lab's own page prints it: three significant digits."""
+    return quantity(value, unit)
