@@ -1,4 +1,4 @@
-"""Where the tracks of a replay lie in a drawing that is 1,000 units wide."""
+"""Where the tracks of a replay lie: across in percent of the drawing, down in px."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from dataclasses import dataclass
 
 from mlsd_app.interviews.replay import Kind, Timeline
 
-WIDTH = 1000
+WIDTH = 100
+PX_A_PERCENT, PX_A_LETTER = 10, 6  # on a wide screen
 PHASES_HEIGHT, LANE_HEIGHT, MARK_HEIGHT = 22, 22, 12
 
 
 @dataclass(frozen=True)
 class Block:
-    """A rectangle from `x`, `width` wide."""
+    """A rectangle from `x`, `width` wide, in percent. `shown`: there is room for its title in it."""
 
     x: float
     width: float
     title: str
+
+    @property
+    def shown(self) -> bool:
+        return self.width * PX_A_PERCENT >= len(self.title) * PX_A_LETTER
 
 
 @dataclass(frozen=True)
