@@ -45,7 +45,7 @@ export class LabsTab {
   #connect() {
     const { place } = this;
     this.number = null;
-    this.form = new ParamForm(place.querySelector("form[data-lab-form]"), (kind) => kind === "settled" && this.submitted && this.run());
+    this.form = new ParamForm(place.querySelector("form[data-lab-form]"), () => {}); // in an interview a run is asked for, not made by every touch of a slider
     this.form.element.addEventListener("submit", () => this.run());
     this.board = new FigureBoard(place.querySelector("[data-place=figures]"), { plotlyUrl: this.root.dataset.plotly });
     this.status = new StatusLine(place.querySelector("[data-status]"));

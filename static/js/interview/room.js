@@ -13,6 +13,8 @@ import { News } from "./news.js";
 import { Tabs } from "./tabs.js";
 import { Talk } from "./talk.js";
 
+const WAITING_MS = 2000; // between looks at the runs that an event has started
+
 class Room {
   constructor(root) {
     this.root = root;
@@ -157,6 +159,7 @@ class Room {
   }
 
   #saved(field) {
+    if (this.root.dataset.state === "closing") this.#closingWords();
     if (/^row\/(components|edges)\//.test(field) && this.tabs.current === "diagram") this.#diagram();
   }
 
@@ -294,22 +297,22 @@ class Room {
 
   /** The last seconds: what is unsaved is kept by itself; only dropping needs a decision. */
   #closing(value) {
-    const dirty = value ? this.desk.writing.dirty.length : 0;
     this.#banner("closing", value);
     if (!value) return;
-    const words = dirty ? `Time is up. ${dirty} ${dirty === 1 ? "field has" : "fields have"} unsaved text: keep or drop? It is kept by itself.` : "Time is up. Everything you wrote is saved.";
-    this.root.querySelector("[data-part=closing-words]").textContent = words;
-    for (const name of ["closing-keep", "closing-drop"]) this.root.querySelector(`[data-action=${name}]`).hidden = dirty === 0;
+    this.#closingWords();
     this.desk.flush();
   }
 
-  #drop() {
-    for (const field of this.desk.writing.dirty) {
-      const saver = this.desk.writing.savers.get(field);
-      this.desk.typed(field, saver.acked);
-      if (field.startsWith("text/")) this.editors.get(field).show(saver.acked ?? "");
-    }
-    this.#closing(true);
+  #closingWords() {
+    const dirty = this.desk.writing.dirty.length;
+    const words = dirty ? `Time is up. ${dirty} ${dirty === 1 ? "field has" : "fields have"} unsaved text: keep or drop? It is kept by itself.` : "Time is up. Everything you wrote is saved.";
+    this.root.querySelector("[data-part=closing-words]").textContent = words;
+    for (const name of ["closing-keep", "closing-drop"]) this.root.querySelector(`[data-action=${name}]`).hidden = dirty === 0;
+  }
+
+  async #drop() {
+    await this.desk.dropUnsaved();
+    this.#closingWords();
   }
 
   #closed(stored) {
@@ -333,6 +336,8 @@ class Room {
     place.innerHTML = html;
     const shown = place.querySelector("details");
     if (shown && shown.dataset.key === folded) shown.open = false;
+    clearTimeout(this.curveballTimer);
+    if (shown?.querySelector("[data-waiting]")) this.curveballTimer = setTimeout(() => this.#showCurveball(), WAITING_MS);
     this.#banner("curveball", html.trim() !== "");
   }
 
