@@ -46,7 +46,8 @@ def test_older_replies_are_dropped_whatever_their_order(clock: Any) -> None:
       const c = new m.Countdown();
       const older = { ...given.block, seq: 2, remaining_ms: 99000 };
       const late = { ...given.block, remaining_ms: 98000 };
-      const taken = [c.take(given.block, 1000), c.take(older, 1200), c.take(late, 900), c.take({ ...given.block, seq: 4, remaining_ms: 5000 }, 800)];
+      const newer = { ...given.block, seq: 4, remaining_ms: 5000 };
+      const taken = [c.take(given.block, 1000), c.take(older, 1200), c.take(late, 900), c.take(newer, 800)];
       return [taken, c.at(1000).remainingMs];
     """
     assert clock(body) == [[True, False, False, True], 4800]
@@ -60,9 +61,12 @@ def test_only_a_running_clock_counts(clock: Any, state: str, expected: int) -> N
 
 
 def test_the_total_never_falls_below_zero_and_the_phase_does(clock: Any) -> None:
-    shown = clock(
-        "const c = new m.Countdown(); c.take(given.block, 0); return [c.at(70000), c.due(70000, false), c.due(20000, true), c.due(20000, false)]"
-    )
+    body = """
+      const c = new m.Countdown();
+      c.take(given.block, 0);
+      return [c.at(70000), c.due(70000, false), c.due(20000, true), c.due(20000, false)];
+    """
+    shown = clock(body)
     assert shown[0]["remainingMs"] == 0
     assert shown[0]["phaseRemainingMs"] == -60_000
     assert shown[1:] == [True, True, False]
@@ -87,7 +91,12 @@ def test_an_overrun_names_the_phases_whose_plan_has_shrunk(clock: Any) -> None:
 
 
 def test_failures_wait_longer_and_apart(clock: Any) -> None:
-    body = "const b = new m.Backoff(() => given.chance); const waits = [1, 2, 3, 4, 5, 6].map(() => b.next()); b.reset(); return [...waits, b.next()]"
+    body = """
+      const b = new m.Backoff(() => given.chance);
+      const waits = [1, 2, 3, 4, 5, 6].map(() => b.next());
+      b.reset();
+      return [...waits, b.next()];
+    """
     middle = clock(body, chance=0.5)
     assert middle == [1000, 2000, 4000, 8000, 15_000, 15_000, 1000]
     assert clock(body, chance=0)[0] == 700
@@ -95,7 +104,10 @@ def test_failures_wait_longer_and_apart(clock: Any) -> None:
 
 
 def test_sleep_and_a_clock_that_was_set_are_noticed_once(clock: Any) -> None:
-    body = "const d = new m.DriftWatch(1e6, 0); return [d.drifted(1e6 + 1000, 1000), d.drifted(1e6 + 3.6e6, 2000), d.drifted(1e6 + 3.6e6, 2000)]"
+    body = """
+      const d = new m.DriftWatch(1e6, 0);
+      return [d.drifted(1e6 + 1000, 1000), d.drifted(1e6 + 3.6e6, 2000), d.drifted(1e6 + 3.6e6, 2000)];
+    """
     assert clock(body) == [False, True, False]
 
 

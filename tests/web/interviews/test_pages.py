@@ -196,7 +196,7 @@ def test_real_shows_no_hints_and_no_checks(mine: Client, make: Callable[..., Att
     attempt.answers.create(field="row/components/a", rev=1, content=json.dumps(row), updated_at=timezone.now())
     assert "Design checks" not in mine.get(url("diagram", attempt)).content.decode()
     Attempt.objects.filter(pk=attempt.pk).update(show="study")
-    assert "Design checks" in mine.get(url("diagram", attempt)).content.decode()
+    assert "No connection to or from App" in mine.get(url("diagram", attempt)).content.decode()
 
 
 def test_asking_answers_and_fixes_the_number_in_lab_and_calculator(mine: Client, make: Callable[..., Attempt]) -> None:
