@@ -304,6 +304,7 @@ SPECTACULAR_SETTINGS = {
         "PhaseKey": "mlsd_app.api.serializers.PHASE_CHOICES",
         "RunState": "mlsd_app.runs.models.RunState",
         "AttemptStatus": "mlsd_app.interviews.models.Status",
+        "ScoreState": "mlsd_app.interviews.models.ScoreState",
         "AssignmentKind": "mlsd_app.cohorts.models.Kind",
         "CohortRole": "mlsd_app.api.cohort_shapes.ROLES",
         "AttemptKind": "mlsd_app.api.attempt_shapes.KINDS",

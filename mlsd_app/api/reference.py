@@ -21,6 +21,7 @@ EXAMPLES = {
     "attempt_id": "$ATTEMPT",
     "field": "text/clarify",
     "number": "1",
+    "claim_id": "1",
     "sitting_id": "$SITTING",
     "response_id": "1",
 }

@@ -3,7 +3,20 @@ from __future__ import annotations
 from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
-from mlsd_app.api.views import attempt_work, attempts, cohort_work, cohorts, datasets, labs, problems, quiz, reference, runs, tokens
+from mlsd_app.api.views import (
+    attempt_score,
+    attempt_work,
+    attempts,
+    cohort_work,
+    cohorts,
+    datasets,
+    labs,
+    problems,
+    quiz,
+    reference,
+    runs,
+    tokens,
+)
 
 app_name = "api"
 LAB = "v1/labs/<slug:problem>/<slug:lab>"
@@ -48,6 +61,14 @@ urlpatterns = [
     path(f"{ATTEMPT}/events", attempt_work.events, name="attempt_events"),
     path(f"{ATTEMPT}/stream", attempt_work.stream, name="attempt_stream"),
     path(f"{ATTEMPT}/replay", attempt_work.replay, name="attempt_replay"),
+    path(f"{ATTEMPT}/claims", attempt_score.claims, name="attempt_claims"),
+    path(f"{ATTEMPT}/claims/<int:claim_id>", attempt_score.claim, name="attempt_claim"),
+    path(f"{ATTEMPT}/constraints/confirm", attempt_score.confirm, name="attempt_confirm"),
+    path(f"{ATTEMPT}/scorecard", attempt_score.scorecard, name="attempt_scorecard"),
+    path(f"{ATTEMPT}/self-assessment", attempt_score.self_assessment, name="attempt_self_assessment"),
+    path(f"{ATTEMPT}/debrief", attempt_score.debrief, name="attempt_debrief"),
+    path(f"{ATTEMPT}/export.md", attempt_score.export_md, name="attempt_export_md"),
+    path(f"{ATTEMPT}/export.jsonl", attempt_score.export_jsonl, name="attempt_export_jsonl"),
     path("v1/problems/<slug:problem>/quiz", quiz.problem_quiz, name="problem_quiz"),
     path("v1/quiz/plan", quiz.plan, name="quiz_plan"),
     path("v1/quiz/due", quiz.due, name="quiz_due"),

@@ -28,7 +28,8 @@ from mlsd_app.cohorts.services.cohorts import cohort_create
 from mlsd_app.cohorts.services.members import member_add
 from mlsd_app.core import presence
 from mlsd_app.interviews import lifecycle
-from mlsd_app.interviews.models import Attempt
+from mlsd_app.interviews.grading import attempt_grade
+from mlsd_app.interviews.models import Attempt, Claim
 from mlsd_app.interviews.runs import link_add
 from mlsd_app.quiz.models import Response as QuizResponse
 from mlsd_app.runs import channel
@@ -53,6 +54,8 @@ def api_schema(db: None, queue: Queue, counter: type[Lab], settings: Any, monkey
     return schemathesis.openapi.from_wsgi("/api/v1/schema/?format=json", WSGIHandler())
 
 
+# Those that answer only once an interview is over.
+AFTERWARDS = {"scorecard_read", "self_assessment_set", "debrief_read", "export_markdown", "export_jsonl"}
 # Event streams are read to their end in test_runs.py; a synchronous client cannot.
 STREAMS = {"runs_events", "attempts_stream"}
 OPERATIONS = [operation for group in reference() for operation in group.operations if operation.id not in STREAMS]
@@ -65,6 +68,7 @@ def test_random_requests(api_schema: Any, user: User, operation: Operation, real
     if operation.body or any("in the query" in row.kind for row in operation.parameters):
         cases |= declared.as_strategy(generation_mode=schemathesis.GenerationMode.NEGATIVE)
     met = set()
+    real = {**real, "attempt_id": real["over_id"]} if operation.id in AFTERWARDS else real
 
     @given(case=cases, aimed=st.booleans())
     @settings(max_examples=EXAMPLES_EACH, deadline=None, database=None, suppress_health_check=list(HealthCheck))
@@ -90,7 +94,10 @@ def real(api_schema: Any, user: User, queue: Queue) -> dict[str, Any]:
     names = {"problem": "vector_search", "lab": "counter", "key": EXAMPLES["key"]}
     ids = {"run_id": str(run.pk), "dataset_id": str(dataset.pk), "token_id": token.pk}
     answer = _quiz_answer(user)
-    ids |= {"attempt_id": str(_attempt(user, run).pk), "sitting_id": str(answer.sitting_id), "response_id": answer.pk}
+    over, attempt = _attempt(user, run, over=True), _attempt(user, run)
+    claim = Claim.objects.create(attempt=attempt, field="text/clarify", quote="q", start=0, end=1, op="about", at=timezone.now())
+    ids |= {"attempt_id": str(attempt.pk), "over_id": str(over.pk), "claim_id": claim.pk}
+    ids |= {"sitting_id": str(answer.sitting_id), "response_id": answer.pk}
     return {**names, **ids, **_cohort(user), "field": "text/clarify", "number": 1}
 
 
@@ -105,12 +112,15 @@ def _cohort(user: User) -> dict[str, int]:
     return {"cohort_id": cohort.pk, "member_id": member.pk, "assignment_id": assignment.pk}
 
 
-def _attempt(user: User, run: Run) -> Attempt:
-    """One that runs, with a run in it."""
+def _attempt(user: User, run: Run, *, over: bool = False) -> Attempt:
+    """One that runs, with a run in it; or one that is over and graded."""
     now = timezone.now()
     attempt = lifecycle.attempt_create(user=user, problem=load_problem("vector_search"), now=now)
     lifecycle.attempt_start(attempt=attempt, actor=user, now=now)
     link_add(attempt=attempt, run=run, now=now)
+    if over:
+        lifecycle.attempt_submit(attempt=attempt, actor=user, now=now)
+        attempt_grade(attempt_id=str(attempt.pk), now=now)
     return attempt
 
 
