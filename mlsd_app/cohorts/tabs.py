@@ -20,7 +20,10 @@ class Tab:
 
 TABS = (
     Tab("cohorts:cohort", "Overview", "see_cohort"),
+    Tab("cohorts:live", "Live", "watch_live"),
     Tab("cohorts:people", "People", "see_people"),
+    Tab("cohorts:grading", "Grading", "grade_in_cohort"),
+    Tab("cohorts:gradebook", "Gradebook", "see_analytics_names"),
     Tab("cohorts:accommodations", "Accommodations", "manage_accommodations"),
     Tab("cohorts:settings", "Settings", "manage_learners"),
     Tab("cohorts:audit", "Log", "see_cohort_audit"),

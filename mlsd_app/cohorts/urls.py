@@ -2,12 +2,14 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from mlsd_app.cohorts.views import accommodations, assignments, cohorts, people, settings
+from mlsd_app.cohorts.views import accommodations, assignments, cohorts, follow, grading, live, people, release, settings
 
 app_name = "cohorts"
 COHORT = "<int:cohort_id>/"
 PERSON = f"{COHORT}people/<int:member_id>/"
 ASSIGNMENT = f"{COHORT}assignments/<int:assignment_id>/"
+TASK = f"{COHORT}grading/<int:task_id>/"
+LIVE = f"{COHORT}live/<uuid:attempt_id>/"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", cohorts.listing, name="list"),
     path("new/", cohorts.create, name="create"),
@@ -23,6 +25,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{PERSON}remove", people.remove, name="member_remove"),
     path(f"{PERSON}role", people.role, name="member_role"),
     path(f"{PERSON}labels", people.labels, name="member_labels"),
+    # the live board
+    path(f"{COHORT}live/", live.board, name="live"),
+    path(f"{COHORT}live/rows", live.rows, name="live_rows"),
+    path(f"{COHORT}live/stream", live.stream, name="live_stream"),
+    path(f"{COHORT}live/operate", live.operate, name="live_operate"),
+    path(LIVE, follow.follow, name="follow"),
+    path(f"{LIVE}work", follow.work, name="follow_work"),
+    path(f"{LIVE}stream", follow.stream, name="follow_stream"),
+    path(f"{LIVE}notes", follow.note, name="note"),
     # accommodations
     path(f"{COHORT}accommodations/", accommodations.listing, name="accommodations"),
     path(f"{COHORT}accommodations/save", accommodations.save, name="accommodation_save"),
@@ -37,6 +48,20 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{COHORT}settings/archive", settings.archive, name="archive"),
     path(f"{COHORT}settings/delete", settings.delete, name="delete"),
     path(f"{COHORT}audit/", settings.audit, name="audit"),
+    # grading
+    path(f"{COHORT}grading/", grading.overview, name="grading"),
+    path(TASK, grading.show, name="task"),
+    path(f"{TASK}draft", grading.draft, name="task_draft"),
+    path(f"{TASK}submit", grading.submit, name="task_submit"),
+    path(f"{TASK}act", grading.act, name="task_act"),
+    path(f"{COHORT}gradebook/", release.show_gradebook, name="gradebook"),
+    path(f"{ASSIGNMENT}grading/", grading.show_queue, name="queue"),
+    path(f"{ASSIGNMENT}grading/next", grading.take_next, name="task_next"),
+    path(f"{ASSIGNMENT}rubric/", release.rubric, name="rubric"),
+    path(f"{ASSIGNMENT}rubric/regrade", release.regrade, name="regrade"),
+    path(f"{ASSIGNMENT}release/", release.release, name="release"),
+    path(f"{ASSIGNMENT}results/<int:result_id>/override", release.override, name="result_override"),
+    path(f"{ASSIGNMENT}tries/<int:try_id>/accept", release.accept, name="try_accept"),
     # assignments
     path(f"{COHORT}assignments/new/", assignments.create, name="assignment_create"),
     path(ASSIGNMENT, assignments.show, name="assignment"),

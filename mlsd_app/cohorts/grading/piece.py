@@ -260,18 +260,13 @@ def _table(attempt: Attempt, name: str, mask: Mask) -> TableShown | None:
 
 
 def _cell(value: Any, column: Column, named: Mapping[str, str]) -> str:
-    match value:
-        case None | "" | False:
-            return ""
-        case True:
-            return "yes"
-        case float():
-            return f"{value:g} {column.unit}".strip()
-    if column.kind == "kind":
-        return COMPONENT_KINDS.get(value, value)
-    if column.kind == "row":
-        return named.get(value, value)
-    return f"{value} {column.unit}".strip()
+    if value in (None, "", False):
+        return ""
+    if value is True:
+        return "yes"
+    if column.kind in ("kind", "row"):
+        return str({"kind": COMPONENT_KINDS, "row": named}[column.kind].get(value, value))
+    return f"{value:g} {column.unit}".strip() if isinstance(value, float) else f"{value} {column.unit}".strip()
 
 
 def _diagram(attempt: Attempt, mask: Mask) -> SafeString | str:
@@ -324,7 +319,7 @@ def _answer_piece(task: Task, name: str, mask: Mask) -> Piece:
     key = task.section.removeprefix(ANSWER)
     place = next(number for number, row in enumerate(sitting.items) if f"{row['problem']}/{row['item']}" == key)
     asked = served(sitting, place)
-    solution = asked.solution()
+    solution = asked.solution
     text = free_answers(sitting).get(key, "")
     passages = tuple(Passage("quote", key, mask.text(part.strip())) for part in PASSAGES.split(text) if part.strip())
     level: Any = level_of(task.mark, 1)
@@ -346,4 +341,5 @@ def _answer_piece(task: Task, name: str, mask: Mask) -> Piece:
 
 
 def _stem(question: Question) -> str:
-    return str(question.public().get("stem", ""))
+    public: Any = question.public()
+    return str(public.get("stem", ""))

@@ -70,15 +70,21 @@ def final_score(result: Result) -> float | None:
     return None if result.score is None else result.score * result.late_credit
 
 
+def grading_catch_up(*, now: datetime, assignment: Assignment | None = None) -> int:
+    """Takes what has come in into the queue and into the results; how many tries."""
+    made = tasks_make(now=now, assignment=assignment)
+    for row in made:
+        results_refresh(assignment=row.assignment, now=now, user=row.user)
+    return len(made)
+
+
 # --- letting them out ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Release:
-    released: int
+    released: int  # learners
     partly: int  # of these, not wholly graded
-    already: int
-    nothing: int  # nothing to release: no try that counts
 
 
 def people_of(assignment: Assignment, labels: Sequence[Label]) -> QuerySet[User] | None:
@@ -98,30 +104,30 @@ def results_release(
     graded, and see the rest as it comes. Whoever was let out before stays so.
     """
     row = Assignment.objects.select_for_update(of=("self",)).select_related("cohort").get(pk=assignment.pk)
-    tasks_make(now=now, assignment=row)
+    grading_catch_up(now=now, assignment=row)
     wanted = None if people is None else {person.pk for person in people}
+    unreleased = set(row.attempts.filter(attempt__status=Status.GRADED).values_list("user", flat=True))
     results = [found for user, found in results_refresh(assignment=row, now=now).items() if wanted is None or user in wanted]
-    fresh = [found for found in results if found.released_at is None and found.state != "ungraded"]
-    unfinished = [found for found in fresh if found.state != GRADED]
-    waiting = len(unfinished) + sum(
-        found.released_at is None and found.state == "ungraded" and found.counted_id is not None for found in results
-    )
+    due = [found for found in results if found.released_at is None or found.user_id in unreleased]
+    fresh = [found for found in due if found.state != "ungraded"]
+    waiting = sum(found.state != GRADED and (found.counted_id or found.score) is not None for found in due)
     if waiting and not partly:
         who = "1 learner's work is" if waiting == 1 else f"The work of {waiting} learners is"
         raise Refused("ungraded", f"{who} not wholly graded. Finish grading, or release as partly graded.", 409, {"waiting": waiting})
     for found in fresh:
         _let_out(row, found, by.user if by else None, now)
-    outcome = Release(len(fresh), len(unfinished), sum(found.released_at is not None for found in results) - len(fresh), 0)
+    outcome = Release(len(fresh), sum(found.state != GRADED for found in fresh))
     if fresh:
-        after = {"released": [found.pk for found in fresh], "partly": len(unfinished)}
+        after = {"released": [found.pk for found in fresh], "partly": outcome.partly}
         audited(by=by, action="result.release", thing=row, cohort=row.cohort, now=now, after=after)
     return outcome
 
 
 def _let_out(assignment: Assignment, result: Result, actor: User | None, now: datetime) -> None:
     """With the visibility that the assignment has now."""
-    result.released_at = now
-    result.save(update_fields=["released_at", "updated_at"])
+    result.released_at = result.released_at or now
+    result.seen_at = None
+    result.save(update_fields=["released_at", "seen_at", "updated_at"])
     tries = AssignedAttempt.objects.filter(assignment=assignment, user=result.user_id, attempt__status=Status.GRADED)
     for row in tries.select_related("attempt"):
         assert row.attempt is not None
@@ -136,7 +142,9 @@ def releases_due(*, now: datetime) -> int:
     for assignment in Assignment.objects.filter(show_when__in=["at_once", "due"], published_at__isnull=False).select_related("cohort"):
         graded = assignment.attempts.filter(attempt__status=Status.GRADED)
         quizzes = assignment.attempts.filter(sitting__closed_at__isnull=False)
-        waiting = (graded | quizzes).exclude(user__in=assignment.results.filter(released_at__isnull=False, state=GRADED).values("user"))
+        alone = assignment.attempts.filter(finished_at__isnull=False)
+        out = assignment.results.filter(released_at__isnull=False).values("user")
+        waiting = graded | (quizzes | alone).exclude(user__in=out)
         people = [row.user for row in waiting.select_related("user") if _is_time(assignment, row.user, now)]
         if people:
             count += results_release(by=None, assignment=assignment, now=now, people=people, partly=True).released

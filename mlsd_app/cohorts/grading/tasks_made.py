@@ -17,13 +17,14 @@ from mlsd_app.quiz.models import Sitting, SittingStatus
 from mlsd_app.quiz.sittings import answers_of
 
 
-def tasks_make(*, now: datetime, assignment: Assignment | None = None) -> int:
-    """Makes what is missing, of one assignment or of all; how many pieces. Safe to call at any time, also twice at once.
+def tasks_make(*, now: datetime, assignment: Assignment | None = None) -> list[AssignedAttempt]:
+    """Makes what is missing, of one assignment or of all; the tries whose work came in. Safe to call at any time, also twice at once.
 
     An interview comes in once the rules have marked it: an abandoned one only after staff let it be graded. It is put under the
     assignment's own rubric where there is one.
     """
-    return sum(_pieces(row, now) for row in _without(assignment)) + _again(assignment)
+    _again(assignment)
+    return [row for row in _without(assignment) if _pieces(row, now)]
 
 
 def _without(assignment: Assignment | None) -> QuerySet[AssignedAttempt]:
@@ -34,16 +35,14 @@ def _without(assignment: Assignment | None) -> QuerySet[AssignedAttempt]:
 
 
 @transaction.atomic
-def _pieces(row: AssignedAttempt, now: datetime) -> int:
+def _pieces(row: AssignedAttempt, now: datetime) -> bool:
     if not AssignedAttempt.objects.filter(pk=row.pk, queued_at=None).update(queued_at=now):
-        return 0  # somebody else has just done it
+        return False  # somebody else has just done it
     if row.attempt is not None and (own := rubric_latest(row.assignment)):
         rubric_apply(attempt=row.attempt, rubric=own, now=now)
-    made = [
-        Task(assigned=row, section=key, order_key=order_key(assignment=row.assignment, section=key, assigned=row)) for key in _keys(row)
-    ]
-    Task.objects.bulk_create(made, ignore_conflicts=True)
-    return len(made)
+    keys = {key: order_key(assignment=row.assignment, section=key, assigned=row) for key in _keys(row)}
+    Task.objects.bulk_create([Task(assigned=row, section=key, order_key=place) for key, place in keys.items()], ignore_conflicts=True)
+    return True
 
 
 def _keys(row: AssignedAttempt) -> Iterator[str]:
