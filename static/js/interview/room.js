@@ -260,6 +260,7 @@ class Room {
     if (shown.state === "closed") return this.#closed();
     const changed = before && before.phase !== shown.phase;
     if (this.viewed === undefined || (changed && !this.moving)) this.#view(shown.phase ?? 0);
+    if (!before || changed) this.root.querySelector("[data-step][aria-current]").scrollIntoView({ block: "nearest", inline: "center" });
     if (changed) this.clock.announce(`Now: ${this.config.phases[shown.phase].title}.`);
     this.#paused(shown.state === "paused");
     this.#banner("overtime", shown.state === "overtime");
