@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from mlsd_app.interviews.grading import attempt_grade
 from mlsd_app.interviews.models import Attempt
 from simulators.lab import Lab
 from tests.api.conftest import Api
@@ -155,3 +157,90 @@ def test_a_run_gets_a_number_and_can_be_pinned(api: Api, queue: Queue, counter: 
     assert [run["number"] for run in api.get(f"/attempts/{open_attempt}/runs").json()] == [1]
     api.post(f"/attempts/{open_attempt}/submit")
     refused(api.post(f"/attempts/{open_attempt}/runs", {"lab": "counter"}), 423, "closed")
+
+
+# --- claims and what comes after ---------------------------------------------------------------------------------------
+
+
+def graded(attempt: str) -> None:
+    assert attempt_grade(attempt_id=attempt, now=timezone.now())
+
+
+def test_claims_are_judged_and_kept_back_in_a_real_round(api: Api, queue: Queue, counter: type[Lab], open_attempt: str) -> None:
+    put(api, open_attempt, "text/deep_dive", "The counter ends at 4 in all.")
+    api.post(f"/attempts/{open_attempt}/runs", {"lab": "counter", "params": {"n": 4}})
+    queue.work()
+    metric = api.get(f"/attempts/{open_attempt}/runs").json()[0]["run"]
+    key = api.get(f"/runs/{metric['id']}/result").json()["metrics"][0]["key"]
+    body = {"field": "text/deep_dive", "quote": "ends at 4", "metric": key, "op": "=", "value": -1, "run": 1}
+    added = api.post(f"/attempts/{open_attempt}/claims", body)
+    assert added.status_code == 201 and added.json()["verdict"] == "pending" and added.json()["start"] == 12
+    refused(api.post(f"/attempts/{open_attempt}/claims", {**body, "quote": "words that are not there"}), 422)
+    address = f"/api/v1/attempts/{open_attempt}/claims/{added.json()['id']}"
+    changed = api.client.patch(address, json.dumps({"run": None}), content_type="application/json").json()
+    assert changed["run"] is None and changed["value"] == -1
+    api.client.patch(address, json.dumps({"run": 1}), content_type="application/json")
+    api.post(f"/attempts/{open_attempt}/submit")
+    graded(open_attempt)
+    claims = api.get(f"/attempts/{open_attempt}/claims").json()
+    assert [claim["verdict"] for claim in claims] == ["contradicted"]
+    refused(api.client.delete(address), 409, "wrong_state")
+
+
+def test_a_claim_can_be_deleted_while_it_runs(api: Api, their_api: Api, open_attempt: str) -> None:
+    put(api, open_attempt, "text/clarify", "It takes 5 ms.")
+    added = api.post(f"/attempts/{open_attempt}/claims", {"field": "text/clarify", "quote": "5 ms"}).json()
+    assert their_api.delete(f"/attempts/{open_attempt}/claims/{added['id']}").status_code == 404
+    assert api.delete(f"/attempts/{open_attempt}/claims/{added['id']}").status_code == 204
+    assert api.get(f"/attempts/{open_attempt}/claims").json() == []
+
+
+def test_constraints_read_back(api: Api, open_attempt: str) -> None:
+    put(api, open_attempt, "row/constraints/c1", '{"name":"corpus size","value":"3","unit":"vectors"}')
+    said = api.post(f"/attempts/{open_attempt}/constraints/confirm").json()
+    assert [(row["how"], row["fact"]) for row in said["rows"]] == [("corrected", "corpus_size")]
+
+
+def test_the_scorecard_waits_for_its_release(api: Api, open_attempt: str) -> None:
+    refused(api.get(f"/attempts/{open_attempt}/scorecard"), 403, "not_released")
+    refused(api.get(f"/attempts/{open_attempt}/debrief"), 403, "not_released")
+    api.post(f"/attempts/{open_attempt}/submit")
+    refused(api.get(f"/attempts/{open_attempt}/scorecard"), 403, "not_released")
+    before = api.get(f"/attempts/{open_attempt}/debrief").json()
+    assert before["facts"] == before["numbers"] == [] and len(before["phases"]) == 5
+    graded(open_attempt)
+    card = api.get(f"/attempts/{open_attempt}/scorecard").json()
+    assert card["verdict"] == "" and card["graded_weight"] < 70, "nothing was written: not enough to grade"
+    assert all(item["points"] is None or item["points"] == 0 for tag in card["tags"] for item in tag["items"])
+    assert {fact["how"] for fact in api.get(f"/attempts/{open_attempt}/debrief").json()["facts"]} == {"missed"}
+
+
+def test_what_one_says_of_oneself_before_and_after_the_marks(api: Api, open_attempt: str) -> None:
+    address = f"/api/v1/attempts/{open_attempt}/self-assessment"
+
+    def put_levels(levels: dict[str, int]) -> Any:
+        return api.client.put(address, json.dumps({"levels": levels}), content_type="application/json")
+
+    refused(put_levels({"signal:scope": 2}), 409, "wrong_state")
+    api.post(f"/attempts/{open_attempt}/submit")
+    graded(open_attempt)
+    assert put_levels({"signal:scope": 2}).json() == [{"subject": "signal:scope", "level": 2, "before_reveal": True}]
+    api.get(f"/attempts/{open_attempt}/scorecard")
+    after = {row["subject"]: row for row in put_levels({"signal:scope": 4, "signal:structure": 1}).json()}
+    assert after["signal:scope"]["level"] == 2, "what was said first stays"
+    assert after["signal:structure"] == {"subject": "signal:structure", "level": 1, "before_reveal": False}
+    refused(put_levels({"signal:nowhere": 2}), 422)
+    refused(put_levels({"signal:scope": 5}), 422)
+
+
+def test_exports_over_the_api(api: Api, their_api: Api, open_attempt: str) -> None:
+    put(api, open_attempt, "text/clarify", "kept for later")
+    refused(api.get(f"/attempts/{open_attempt}/export.md"), 403, "not_released")
+    api.post(f"/attempts/{open_attempt}/submit")
+    text = api.get(f"/attempts/{open_attempt}/export.md")
+    assert text["Content-Type"].startswith("text/markdown") and "> kept for later" in text.content.decode()
+    lines = api.get(f"/attempts/{open_attempt}/export.jsonl")
+    rows = [json.loads(line) for line in b"".join(lines.streaming_content).splitlines()]
+    assert [row["type"] for row in rows][0] == "attempt" and rows[-1]["keyframe"] == "kept for later"
+    for ending in ("scorecard", "debrief", "export.md", "export.jsonl", "claims"):
+        assert their_api.get(f"/attempts/{open_attempt}/{ending}").status_code == 404
