@@ -18,6 +18,7 @@ from mlsd_app.accounts.models import User
 from mlsd_app.core.sse import event_stream
 from mlsd_app.interviews import lifecycle, selectors
 from mlsd_app.interviews.clock import ClockState, phase_at
+from mlsd_app.interviews.live import listening_note
 from mlsd_app.interviews.models import Attempt
 from mlsd_app.interviews.problems_json import answers_problems, json_body, problem_json, whole_number
 from mlsd_app.interviews.stream import watch
@@ -128,4 +129,5 @@ def _after(request: HttpRequest) -> int | None:
 
 async def _encoded(attempt_id: UUID, after: int | None) -> AsyncIterator[str]:
     async for event in watch(attempt_id, after):
+        await sync_to_async(listening_note)(attempt_id)
         yield event.encode()

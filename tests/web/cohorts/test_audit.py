@@ -17,6 +17,7 @@ from mlsd_app.cohorts import services
 from mlsd_app.cohorts.audit import By, audited, changed, network_of, staff_access
 from mlsd_app.cohorts.models import Audit, AuditIsFinal, Cohort, Role
 from mlsd_app.cohorts.services import accommodations, assignments, begin, cohorts, csv_import
+from mlsd_app.interviews.lifecycle import attempt_start
 from tests.web.cohorts.conftest import NOW, House, mock_fields, person, reading_fields
 
 
@@ -131,6 +132,11 @@ def _archived(house: House) -> Any:
     return row
 
 
+def _running(house: House) -> Any:
+    row = begin.assignment_begin(user=house.learner, assignment=house.assignment(), now=NOW)
+    return attempt_start(attempt=row.attempt, actor=house.learner, now=NOW)
+
+
 # service: (what it needs, made before; arguments; action of the entry)
 CALLS: dict[str, tuple[Callable[[House], Any], Callable[[House, Any], dict[str, Any]], str]] = {
     "cohort_create": (lambda h: None, lambda h, x: {"name": "N", "timezone": "UTC"}, "cohort.create"),
@@ -184,6 +190,12 @@ CALLS: dict[str, tuple[Callable[[House], Any], Callable[[House, Any], dict[str, 
         lambda h, x: {"by": None, "user": h.learner, "assignment": x},
         "assignment.begin",
     ),
+    "operation_run": (
+        _running,
+        lambda h, x: {"cohort": h.cohort, "op": "add", "args": {"minutes": 5}, "attempts": [x], "reason": "Noise outside."},
+        "proctor.add",
+    ),
+    "note_add": (_running, lambda h, x: {"attempt": x, "text": "Asks before he draws."}, "note.add"),
     "assignment_hand_in": (_begun, lambda h, x: {"by": None, "user": h.learner, "row": x}, "assignment.hand_in"),
 }
 
@@ -200,7 +212,7 @@ def writing_services() -> dict[str, Callable[..., Any]]:
     return found
 
 
-READERS = {"cohort_of_code", "begin_refusal"}
+READERS = {"cohort_of_code", "begin_refusal", "look_at"}
 
 
 def test_every_service_is_called_below() -> None:

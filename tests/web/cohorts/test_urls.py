@@ -6,14 +6,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.db import transaction
 from django.test import Client
 from django.urls import get_resolver, reverse
+from django.utils import timezone
 
+from mlsd_app.cohorts.models import Assignment
 from mlsd_app.cohorts.services import accommodations, cohorts
 from mlsd_app.cohorts.services.begin import assignment_begin
+from mlsd_app.interviews.lifecycle import attempt_start
 from tests.web.cohorts.conftest import NOW, House, client_of, mock_fields, reading_fields
 
 ROLES = ("owner", "instructor", "grader", "observer", "learner", "removed", "stranger", "staff")
@@ -47,7 +51,7 @@ class Address:
         return {404}
 
 
-C, CA, CM = ("cohort",), ("cohort", "assignment"), ("cohort", "member")
+C, CA, CM, CT = ("cohort",), ("cohort", "assignment"), ("cohort", "member"), ("cohort", "attempt")
 TABLE = [
     # the panel
     Address("cohorts:list", EVERYBODY),
@@ -56,6 +60,14 @@ TABLE = [
     Address("cohorts:join_link", EVERYBODY, ids=("code",)),
     Address("cohorts:cohort", MEMBERS, ids=C),
     Address("cohorts:leave", MEMBERS - {"owner"}, "POST", ids=C),  # the owner is refused with 409: see below
+    Address("cohorts:live", WATCHERS, ids=C),
+    Address("cohorts:live_rows", WATCHERS, ids=C),
+    Address("cohorts:live_stream", WATCHERS, ids=C),
+    Address("cohorts:live_operate", MANAGERS, "POST", ids=C, data={"op": "pause", "attempt": "<attempt>"}),
+    Address("cohorts:follow", WATCHERS, ids=CT),
+    Address("cohorts:follow_work", WATCHERS, ids=CT),
+    Address("cohorts:follow_stream", WATCHERS, ids=CT),
+    Address("cohorts:note", MANAGERS, "POST", ids=CT, data={"text": "Draws first."}),
     Address("cohorts:people", WATCHERS, ids=C),
     Address("cohorts:member_add", MANAGERS, "POST", ids=C, data={"person": "stranger", "role": "learner"}),
     Address("cohorts:import", MANAGERS, ids=C),
@@ -95,6 +107,9 @@ TABLE = [
     Address("api:cohort_join", EVERYBODY - {"removed"}, "POST", data={"code": "<code>"}),
     Address("api:cohort", MEMBERS, ids=C),
     Address("api:cohort", OWNERS, "PATCH", ids=C, data={"version": 1, "name": "New"}),
+    Address("api:cohort_live", WATCHERS, ids=C),
+    Address("api:cohort_live_stream", WATCHERS, ids=C),
+    Address("api:cohort_operations", MANAGERS, "POST", ids=C, data={"op": "pause", "attempts": "all", "reason": "<attempt>"}),
     Address("api:cohort_rotate", MANAGERS, "POST", ids=C),
     Address("api:members", MEMBERS, ids=C),
     Address("api:members", MANAGERS, "POST", ids=C, data={"person": "stranger"}),
@@ -171,6 +186,7 @@ def scene(house: House) -> Scene:
         "label": label.pk,
         "accommodation": held.pk,
         "override": override.pk,
+        "attempt": uuid4(),
     }
     return Scene(house, ids)
 
@@ -187,6 +203,8 @@ def test_as_every_role(scene: Scene, row: Address) -> None:
     """Each role asks in a world of its own: what the one before changed is taken back."""
     if "try" in row.ids:
         scene.ids["try"] = assignment_begin(user=scene.house.learner, assignment=_reading(scene), now=NOW).pk
+    if "attempt" in row.ids or "<attempt>" in str(row.data):
+        scene.ids["attempt"] = _running(scene)
     for role in ROLES:
         with transaction.atomic():
             answer = ask(scene, row, role)
@@ -195,6 +213,14 @@ def test_as_every_role(scene: Scene, row: Address) -> None:
             assert answer.status_code == 409
         else:
             assert answer.status_code in row.expected(role), (role, answer.status_code, answer.content[:300])
+
+
+def _running(scene: Scene) -> Any:
+    """Id of an interview of the second learner that runs."""
+    learner = scene.house.cohort.memberships.get(pk=scene.ids["member"]).user
+    row = assignment_begin(user=learner, assignment=Assignment.objects.get(pk=scene.ids["assignment"]), now=NOW)
+    attempt: Any = row.attempt
+    return attempt_start(attempt=attempt, actor=learner, now=timezone.now()).pk
 
 
 def _reading(scene: Scene) -> Any:
@@ -209,6 +235,8 @@ def test_ids_of_another_cohort_do_not_exist(scene: Scene, row: Address) -> None:
     """The owner of another cohort puts ids of this one behind his own cohort's, and the other way round."""
     house = scene.house
     scene.ids["try"] = assignment_begin(user=house.learner, assignment=_reading(scene), now=NOW).pk
+    if "attempt" in row.ids:
+        scene.ids["attempt"] = _running(scene)
     foreign = Scene(house, {**scene.ids, "cohort": house.elsewhere.pk})
     answer = ask(foreign, row, "stranger")
     assert answer.status_code in (403, 404) and (answer.status_code == 404 or row.allowed == LEARNERS)
@@ -218,7 +246,7 @@ def test_ids_of_another_cohort_do_not_exist(scene: Scene, row: Address) -> None:
 def test_ids_too_large_for_a_column_do_not_exist(scene: Scene) -> None:
     for row in TABLE:
         if row.ids and row.ids != ("code",):
-            huge = Scene(scene.house, {**scene.ids, "try": 1, row.ids[-1]: 2**63 + 1})
+            huge = Scene(scene.house, {**scene.ids, "try": 1, "cohort" if row.ids == CT else row.ids[-1]: 2**63 + 1})
             role = "learner" if row.allowed == LEARNERS else "owner"
             assert ask(huge, row, role).status_code == 404, row
 
@@ -228,13 +256,14 @@ def test_visitors_are_asked_to_sign_in(scene: Scene) -> None:
         if "try" not in row.ids:
             client = Client()
             answer = getattr(client, row.method.lower())(scene.url(row), content_type="application/json")
-            assert answer.status_code == (401 if row.name.startswith("api:") else 302), row
+            assert answer.status_code == (401 if row.name.startswith("api:") or row.name.endswith("_stream") else 302), row
 
 
 def test_a_learner_is_shown_no_accommodation_of_others(scene: Scene) -> None:
     """Nor is a grader or an observer, on any page they can open."""
+    scene.ids["attempt"] = _running(scene)
     for role in ("grader", "observer", "learner"):
         for row in TABLE:
-            if row.method == "GET" and role in row.allowed:
+            if row.method == "GET" and role in row.allowed and not row.name.endswith("_stream"):
                 body = ask(scene, row, role).content.decode()
                 assert ">Accommodation" not in body and "1.375" not in body, (role, row)

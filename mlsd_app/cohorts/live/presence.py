@@ -1,0 +1,83 @@
+"""Telling a candidate that somebody follows the interview: an event when the first one comes and one when the last one leaves.
+
+Followers are counted in Redis, each with the time until which it holds. While Redis is away everybody who leaves counts as the last.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import redis
+from django.db import close_old_connections, transaction
+from django.utils import timezone
+
+from mlsd_app.accounts.models import User
+from mlsd_app.interviews.events import attempt_lock, event_add
+from mlsd_app.interviews.models import Attempt, Event, Status
+from mlsd_app.runs.channel import connection
+
+HOLDS_S = 40
+
+
+def followers_key(attempt_id: UUID) -> str:
+    return f"attempt:{attempt_id}:followers"
+
+
+@dataclass
+class Here:
+    """One page that follows. `stay` is called every few seconds, `leave` once."""
+
+    attempt_id: UUID
+    user_id: int
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    told: bool = False
+
+    def stay(self) -> None:
+        self._count(join=True)
+        if not self.told:
+            self._tell(present=True)
+            self.told = True
+
+    def leave(self) -> None:
+        if self._count(join=False) == 0 and self.told:
+            self._tell(present=False)
+
+    def _count(self, *, join: bool) -> int:
+        """How many follow now, this one included when it joins."""
+        key, at = followers_key(self.attempt_id), timezone.now().timestamp()
+        try:
+            pipe = connection().pipeline(transaction=False)
+            pipe.zremrangebyscore(key, 0, at)
+            if join:
+                pipe.zadd(key, {self.name: at + HOLDS_S})
+            else:
+                pipe.zrem(key, self.name)
+            pipe.expire(key, HOLDS_S)
+            pipe.zcard(key)
+            return int(pipe.execute()[-1])
+        except redis.RedisError:
+            return int(join)
+
+    def _tell(self, *, present: bool) -> None:
+        try:
+            presence_tell(
+                attempt_id=self.attempt_id, actor=User.objects.filter(pk=self.user_id).first(), present=present, now=timezone.now()
+            )
+        finally:
+            close_old_connections()
+
+
+def presence_tell(*, attempt_id: UUID, actor: User | None, present: bool, now: datetime) -> None:
+    """Writes the event, unless the candidate has been told so already or the interview does not run."""
+    with transaction.atomic():
+        row = attempt_lock(attempt=Attempt(pk=attempt_id))
+        if row.status == Status.OPEN and is_present(attempt_id) != present:
+            event_add(attempt=row, kind="presence", now=now, actor=actor, data={"present": present})
+
+
+def is_present(attempt_id: UUID) -> bool:
+    last = Event.objects.filter(attempt=attempt_id, kind="presence").order_by("-seq").values_list("data", flat=True).first()
+    return bool(last and last.get("present"))
