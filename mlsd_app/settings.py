@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "mlsd_app.accounts",
     "mlsd_app.catalog",
     "mlsd_app.runs",
+    "mlsd_app.challenges",
     "mlsd_app.interviews",
     "mlsd_app.quiz",
     "mlsd_app.cohorts",
@@ -142,10 +143,12 @@ CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE = {
     "reap": {"task": "runs.reap", "schedule": 10.0, "options": {"expires": 10}},
     "prune": {"task": "runs.prune", "schedule": 600.0, "options": {"expires": 600}},
+    "challenges": {"task": "challenges.reap", "schedule": 15.0, "options": {"expires": 15}},
     "interviews": {"task": "interviews.sweep", "schedule": 15.0, "options": {"expires": 15}},
     "cohorts-grading": {"task": "cohorts.grading", "schedule": 20.0, "options": {"expires": 20}},
     "quiz-pool": {"task": "quiz.pool_refill", "schedule": 86_400.0, "options": {"expires": 3600}},
     "quiz-sweep": {"task": "quiz.sweep", "schedule": 60.0, "options": {"expires": 60}},
+    "exports": {"task": "cohorts.exports_prune", "schedule": 3600.0, "options": {"expires": 600}},
     "guests": {"task": "accounts.guests_delete_stale", "schedule": 86_400.0, "options": {"expires": 3600}},
 }
 
@@ -242,6 +245,11 @@ RUN_LIMITS = {
     "sweep_points": 25,
     "datasets_per_user": 20,
     "dataset_bytes_per_user": 2 * 2**30,
+}
+
+CHALLENGE_LIMITS = {
+    "apart_s": 60,  # from one submission of a person to the next
+    "a_day": 10,  # designs a person may submit to one challenge in practice; an assignment has its own bound
 }
 
 QUIZ_FUZZ = True  # spreads the days on which cards come back; off in tests

@@ -9,7 +9,8 @@ from zoneinfo import available_timezones
 from django import forms
 from django.http import QueryDict
 
-from mlsd_app.cohorts.models import Cohort, Label, Role
+from mlsd_app.cohorts.exports.kinds import CSV, JSONL, KINDS
+from mlsd_app.cohorts.models import Assignment, Cohort, Label, Role
 from mlsd_app.cohorts.policy import FLAGS, MOST_EXTRA_S
 
 MINUTES = MOST_EXTRA_S // 60
@@ -168,3 +169,28 @@ class CopyForm(PanelForm):
     def __init__(self, *args: Any, cohorts: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["to"].queryset = cohorts  # type: ignore[attr-defined]
+
+
+class ExportForm(PanelForm):
+    """`clean` gives the arguments of `services.exports.export_create`."""
+
+    kind = forms.ChoiceField(label="What", choices=[(kind.key, f"{kind.title}: {kind.words}") for kind in KINDS.values()])
+    format = forms.ChoiceField(label="As", choices=[(CSV, "CSV"), (JSONL, "JSON Lines")], help_text="Events come as JSON Lines only.")
+    assignment = forms.ModelChoiceField(Assignment.objects.none(), required=False, label="Assignment", empty_label="All")
+    names = forms.BooleanField(
+        required=False, label="Real names", help_text="Only beside scores that are out; everybody else keeps a code name."
+    )
+    bom = forms.BooleanField(required=False, label="Mark as UTF-8", help_text="Some spreadsheets misread accents without it.")
+
+    def __init__(self, *args: Any, cohort: Cohort, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["assignment"].queryset = cohort.assignments.filter(published_at__isnull=False)  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        given = self.cleaned_data
+        kind = KINDS.get(given.get("kind", ""))
+        if kind and given.get("format") not in kind.formats:
+            self.refuse("format", f"{kind.title} come as JSON Lines only.")
+        if kind and given.get("assignment") and not kind.by_assignment:
+            self.refuse("assignment", f"The {kind.title.lower()} is of the whole cohort.")
+        return given

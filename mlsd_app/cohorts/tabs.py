@@ -25,6 +25,8 @@ TABS = (
     Tab("cohorts:grading", "Grading", "grade_in_cohort"),
     Tab("cohorts:gradebook", "Gradebook", "see_analytics_names"),
     Tab("cohorts:accommodations", "Accommodations", "manage_accommodations"),
+    Tab("cohorts:analytics", "Analytics", "see_analytics"),
+    Tab("cohorts:exports", "Exports", "export_cohort"),
     Tab("cohorts:settings", "Settings", "manage_learners"),
     Tab("cohorts:audit", "Log", "see_cohort_audit"),
 )

@@ -85,13 +85,13 @@ def trade_map(*, user: User, assignment: Assignment, asked: Asked, now: datetime
         return TradeMap(hidden="This problem has no lab, so there is nothing to map.")
     lab, found = _lab_with_runs(assignment, offered_labs, asked.lab)
     shared = comparable(assignment, lab, found)
-    staff = may(user, "see_analytics", assignment.cohort)
+    manages = may(user, "see_analytics_names", assignment.cohort)
     base = TradeMap(labs=offered_labs, lab=lab, people=shared.people)
-    if not staff and shared.people < LEAST_PEOPLE:
+    if not manages and shared.people < LEAST_PEOPLE:
         return replace(base, people=0, hidden=f"The map opens once {LEAST_PEOPLE} people have handed in runs that can be compared.")
     if not shared.runs:
-        counts = {"other_versions": shared.other_versions, "own_data": shared.own_data} if staff else {}
-        return replace(base, hidden="Nobody has handed in runs of this lab yet.", **counts)
+        counted = replace(base, other_versions=shared.other_versions, own_data=shared.own_data)
+        return replace(counted, hidden="Nobody has handed in runs of this lab yet.")
     return _drawn(base, user, assignment, lab, shared, asked, now)
 
 
@@ -261,15 +261,14 @@ def _coloured(figure: Figure, groups: Sequence[Sequence[Dot]], quantity: Quantit
     known = [dot.colour for group in groups for dot in group if dot.colour is not None]
     if not known:
         return
+    first = next(group for group in groups if group)
     for group in groups:
         if group:
             trace = next(traces)
             scale = {"colorscale": "Viridis", "cmin": min(known), "cmax": max(known)}
-            bar = {
-                "showscale": trace is figure.plot["data"][0],
-                "colorbar": {"title": {"text": quantity.title, "side": "right"}, "thickness": 12},
-            }
-            trace["marker"] = {**trace["marker"], **scale, **bar, "color": [dot.colour for dot in group]}
+            bar = {"title": {"text": quantity.title, "side": "right"}, "thickness": 12}
+            ink = {"color": [dot.colour for dot in group], "showscale": group is first, "colorbar": bar}
+            trace["marker"] = {**trace["marker"], **scale, **ink}
 
 
 def _with_lines(figure: Figure, found: TradeMap) -> Figure:

@@ -2,7 +2,19 @@ from __future__ import annotations
 
 from django.urls import URLPattern, URLResolver, path
 
-from mlsd_app.cohorts.views import accommodations, assignments, cohorts, follow, grading, live, people, release, settings
+from mlsd_app.cohorts.views import (
+    accommodations,
+    analytics,
+    assignments,
+    cohorts,
+    exports,
+    follow,
+    grading,
+    live,
+    people,
+    release,
+    settings,
+)
 
 app_name = "cohorts"
 COHORT = "<int:cohort_id>/"
@@ -62,6 +74,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{ASSIGNMENT}release/", release.release, name="release"),
     path(f"{ASSIGNMENT}results/<int:result_id>/override", release.override, name="result_override"),
     path(f"{ASSIGNMENT}tries/<int:try_id>/accept", release.accept, name="try_accept"),
+    # figures and files
+    path(f"{COHORT}analytics/", analytics.cohort, name="analytics"),
+    path(f"{ASSIGNMENT}analytics/", analytics.assignment, name="assignment_analytics"),
+    path(f"{ASSIGNMENT}map/", analytics.tradeoff_map, name="map"),
+    path(f"{COHORT}exports/", exports.listing, name="exports"),
+    path("exports/", exports.own, name="own_exports"),
+    path("exports/<int:export_id>/file", exports.file, name="export_file"),
     # assignments
     path(f"{COHORT}assignments/new/", assignments.create, name="assignment_create"),
     path(ASSIGNMENT, assignments.show, name="assignment"),
