@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from mlsd_app.accounts.models import User
 from mlsd_app.cohorts.audit import By
+from mlsd_app.cohorts.grading.demo import demo_graded
 from mlsd_app.cohorts.models import Assignment, Cohort, Label, Membership, Role
 from mlsd_app.cohorts.services import accommodations, assignments, cohorts, members
 from mlsd_app.cohorts.services.assignments import AssignmentFields
@@ -39,6 +40,7 @@ def demo_cohort(*, instructor: User, candidate: User, now: datetime) -> Cohort:
     for fields in _assignments(now):
         made = assignments.assignment_create(by=by, cohort=cohort, fields=fields, now=now)
         assignments.assignment_publish(by=by, assignment=made, published=True, now=now)
+    demo_graded(by=by, cohort=cohort, learners=demo_learners(cohort)[:6], now=now)
     _exceptions(by, cohort, now)
     return cohort
 
@@ -112,6 +114,6 @@ def _exceptions(by: By, cohort: Cohort, now: datetime) -> None:
     user = demo_learner("demo-chitra", "Chitra Nair")
     accommodations.accommodation_set(by=by, cohort=cohort, user=user, fields={"multiplier": 1.25, "break_s": 600}, now=now)
     label = Label.objects.get(cohort=cohort, name="Thursday group")
-    mock = Assignment.objects.get(cohort=cohort, kind="mock")
+    mock = Assignment.objects.get(cohort=cohort, kind="mock", closes_at__gt=now)
     later = {"due_at": (mock.due_at or now) + timedelta(days=1)}
     accommodations.override_set(by=by, assignment=mock, label=label, fields=later, now=now)

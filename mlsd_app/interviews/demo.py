@@ -61,7 +61,7 @@ def _played(candidate: User, script: Mapping[str, Any], now: datetime) -> Attemp
     attempt = lifecycle.attempt_start(attempt=attempt, actor=candidate, now=begun)
     for known in script.get("known", ()):
         _run_known(candidate, problem.slug, known, begun)
-    sitting = _Sitting(attempt, begun)
+    sitting = Sitting(attempt, begun)
     for step in script["steps"]:
         sitting.take(step)
     if "submit" in script:
@@ -92,7 +92,7 @@ def _run_known(user: User, problem: str, known: Mapping[str, Any], at: datetime)
 
 
 @dataclass
-class _Sitting:
+class Sitting:
     """The candidate at the keyboard, at given seconds after the start."""
 
     attempt: Attempt
