@@ -134,7 +134,7 @@ def _rubric_page(
 ) -> HttpResponse:
     base = rubrics.problem_rubric(assignment)
     grades = {item.id: item.grade for item in base.items}
-    weights: dict[str, float] = {**content.weights}
+    weights = {str(tag): weight for tag, weight in content.weights.items()}
     versions = [(row, rubrics.rubric_diff(assignment, row)) for row in assignment.rubrics.select_related("changed_by")[:20]]
     context = {
         "cohort": cohort,
