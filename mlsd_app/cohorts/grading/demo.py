@@ -56,7 +56,7 @@ def demo_graded(*, by: By, cohort: Cohort, learners: Sequence[Membership], now: 
 
 def _hand_in(member: Membership, assignment: Assignment, share: float, at: datetime) -> AssignedAttempt:
     """As much of the candidate's demo interview as `share` says, drawn by the member."""
-    draw = random.Random(member.pk)
+    draw = random.Random(member.pk)  # noqa: S311 - made up, not secret
     row = assignment_begin(user=member.user, assignment=assignment, now=at)
     assert row.attempt is not None
     attempt = attempt_start(attempt=row.attempt, actor=member.user, now=at)
@@ -100,7 +100,7 @@ def _marks(task: Task) -> dict[str, MarkGiven]:
     key, text = max(texts_of(attempt).items(), key=lambda entry: len(entry[1]))
     quote = text.split("\n\n")[0][:300].rsplit(" ", 1)[0]
     evidence = [EvidenceGiven(kind="quote", ref=f"text/{key}", text=quote)] if quote else []
-    draw = random.Random(task.pk)
+    draw = random.Random(task.pk)  # noqa: S311 - made up, not secret
     return {
         subject: MarkGiven(level=draw.choice([2, 3, 3, 4]) if evidence else 0, evidence=evidence)
         for subject in subjects_in(attempt, task.section).required

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import cast
 
 from django import template
+from django.template.context import RequestContext
 
+from mlsd_app.accounts.models import User
 from mlsd_app.cohorts.grading.marks import MarkGiven
+from mlsd_app.cohorts.grading.results import final_score, news_for
+from mlsd_app.cohorts.models import Cohort, Result
 
 register = template.Library()
 
@@ -30,3 +36,15 @@ def level_is(mark: MarkGiven, level: int | str) -> bool:
 @register.filter
 def points_words(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
+
+
+@register.simple_tag(takes_context=True)
+def result_news(context: RequestContext, cohort: Cohort) -> Sequence[Result]:
+    """Results of the reader that were let out and not opened yet."""
+    return list(news_for(cast(User, context["user"])).filter(assignment__cohort=cohort, assignment__archived_at=None))
+
+
+@register.filter
+def counts_as(result: Result) -> float | None:
+    """What counts, with late credit or as staff set it."""
+    return final_score(result)

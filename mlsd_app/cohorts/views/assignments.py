@@ -15,6 +15,7 @@ from mlsd_app.cohorts import panel
 from mlsd_app.cohorts.assignment_forms import KIND_FORMS, KIND_WORDS, AssignmentForm, KindForm
 from mlsd_app.cohorts.audit import By
 from mlsd_app.cohorts.forms import CopyForm, OverrideForm
+from mlsd_app.cohorts.grading.results import result_seen
 from mlsd_app.cohorts.kinds import problem_named
 from mlsd_app.cohorts.models import Assignment, Cohort
 from mlsd_app.cohorts.policy import Resolved, checked
@@ -42,7 +43,9 @@ def show(request: HttpRequest, cohort: Cohort, assignment_id: int) -> HttpRespon
 
 
 def _learner_page(request: HttpRequest, cohort: Cohort, assignment: Assignment) -> HttpResponse:
-    work = work_of(user=user_of(request), assignment=assignment, now=timezone.now())
+    user, now = user_of(request), timezone.now()
+    work = work_of(user=user, assignment=assignment, now=now)
+    result_seen(user=user, assignment=assignment, now=now)
     context = {"cohort": cohort, "assignment": assignment, "work": work, "sources": sources_shown(work.policy)}
     return render(request, "cohorts/work.html", context)
 
