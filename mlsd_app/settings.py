@@ -322,6 +322,7 @@ SPECTACULAR_SETTINGS = {
         "VersionKind": "mlsd_app.api.attempt_shapes.VERSION_KINDS",
         "PauseKind": "mlsd_app.api.attempt_shapes.PAUSE_KINDS",
         "AnswerKind": "mlsd_app.api.attempt_shapes.ANSWER_KINDS",
+        "ClaimOp": "mlsd_app.api.score_shapes.OPS",
         "QuizPhase": "mlsd_app.api.quiz_shapes.PHASES",
         "QuizSittingKind": "mlsd_app.quiz.models.SittingKind",
         "QuizOwnSittingKind": "mlsd_app.api.quiz_shapes.OWN_KINDS",
