@@ -14,9 +14,10 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from mlsd_app.cohorts.models import Assignment
+from mlsd_app.cohorts.models import Assignment, Export
 from mlsd_app.cohorts.services import accommodations, cohorts
 from mlsd_app.cohorts.services.begin import assignment_begin
+from mlsd_app.cohorts.services.exports import export_write
 from mlsd_app.interviews.lifecycle import attempt_start
 from tests.web.cohorts.conftest import NOW, House, client_of, mock_fields, reading_fields
 
@@ -24,6 +25,7 @@ ROLES = ("owner", "instructor", "grader", "observer", "learner", "removed", "str
 MANAGERS, OWNERS = frozenset({"owner", "instructor", "staff"}), frozenset({"owner", "staff"})
 WATCHERS = MANAGERS | {"observer"}
 MEMBERS = WATCHERS | {"grader", "learner"}
+STAFF = MEMBERS - {"learner"}
 EVERYBODY = frozenset(ROLES)
 LEARNERS = frozenset({"learner"})
 
@@ -99,6 +101,14 @@ TABLE = [
     Address("cohorts:assignment_restore", MANAGERS, "POST", ids=CA),
     Address("cohorts:override_save", MANAGERS, "POST", ids=CA, data={"target": "user:<user>", "extra_attempts": "1"}),
     Address("cohorts:override_clear", MANAGERS, "POST", ids=("cohort", "assignment", "override")),
+    Address("cohorts:analytics", STAFF, ids=C),
+    Address("cohorts:assignment_analytics", STAFF, ids=CA),
+    Address("cohorts:map", STAFF, ids=CA),
+    Address("cohorts:exports", MANAGERS, ids=C),
+    Address("cohorts:exports", MANAGERS, "POST", ids=C, data={"kind": "gradebook", "format": "csv"}),
+    Address("cohorts:own_exports", EVERYBODY),
+    Address("cohorts:own_exports", EVERYBODY, "POST"),
+    Address("cohorts:export_file", frozenset({"instructor"}), ids=("export",), hidden=MEMBERS),
     Address("cohorts:begin", LEARNERS, "POST", ids=CA),
     Address("cohorts:hand_in", LEARNERS, "POST", ids=("cohort", "reading", "try")),
     # the API
@@ -186,9 +196,16 @@ def scene(house: House) -> Scene:
         "label": label.pk,
         "accommodation": held.pk,
         "override": override.pk,
+        "export": _file(house).pk,
         "attempt": uuid4(),
     }
     return Scene(house, ids)
+
+
+def _file(house: House) -> Export:
+    """One of the instructor's, written."""
+    made = Export.objects.create(user=house.people["instructor"], cohort=house.cohort, kind="gradebook", format="csv")
+    return export_write(export=made)
 
 
 def ask(scene: Scene, row: Address, role: str) -> Any:
