@@ -202,7 +202,8 @@ def _form_page(
     context = {
         "cohort": cohort,
         "chosen": chosen,
-        "operation": OPERATIONS[chosen.op],
+        "title": OPERATIONS[chosen.op].title,
+        "words": OPERATIONS[chosen.op].words,
         "form": form,
         "lines": lines,
         "applied": applied,
