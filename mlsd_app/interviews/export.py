@@ -127,7 +127,8 @@ def _front(debrief: Debrief, card: Scorecard | None, clock: _Times) -> str:
     if card:
         score = None if card.score is None else round(card.score, 2)
         head |= {"score_state": card.state, "score": score, "graded_weight": round(card.graded_weight, 2), "verdict": card.verdict or None}
-    return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---"
+    plain = {name: str(value) if isinstance(value, str) else value for name, value in head.items()}  # choices as the words they are
+    return f"---\n{yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)}---"
 
 
 def _score(card: Scorecard) -> str:

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from mlsd_app.interviews.answers import counted, rows_from
 from mlsd_app.interviews.clock import Clock, ClockState, active_seconds
-from mlsd_app.interviews.fields import field_of
-from mlsd_app.interviews.lists import LISTS
+from mlsd_app.interviews.lists import LISTS, row_values
 from mlsd_app.interviews.models import AnswerOp, Attempt
 from mlsd_app.interviews.scoring.scorecard import TAG_TITLES
 from mlsd_app.interviews.scoring.sentences import split
@@ -134,8 +133,17 @@ def words_by_phase(attempt: Attempt, kept: Mapping[str, str | None]) -> dict[str
     for name, content in kept.items():
         phase = phase_of_field(attempt, name)
         if phase in found:
-            found[phase] += field_of(attempt, name).words(content)
+            found[phase] += _words(name, content)
     return found
+
+
+def _words(name: str, content: str | None) -> int:
+    """Words a person wrote: of a row, those in its cells for words; what was picked from a list is no writing."""
+    if not content or name.startswith("text/"):
+        return len((content or "").split())
+    found = LISTS[name.split("/")[1]]
+    row = row_values(found.key, content)
+    return sum(len(str(row[column.name]).split()) for column in found.columns if column.kind in ("text", "words") and not column.hidden)
 
 
 def phase_of_field(attempt: Attempt, name: str) -> str:
