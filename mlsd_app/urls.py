@@ -10,6 +10,7 @@ from mlsd_app.core.views import healthz
 urlpatterns = [
     path("", include("mlsd_app.catalog.urls")),
     path("", include("mlsd_app.runs.urls")),
+    path("challenges/", include("mlsd_app.challenges.urls")),
     path("interviews/", include("mlsd_app.interviews.urls")),
     path("quiz/", include("mlsd_app.quiz.urls")),
     path("cohorts/", include("mlsd_app.cohorts.urls")),

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ChallengesConfig(AppConfig):
+    name = "mlsd_app.challenges"
+    default_auto_field = "django.db.models.BigAutoField"

@@ -1,0 +1,19 @@
+"""One task a seed, and looking after submissions whose worker is gone."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from mlsd_app.challenges import judging
+from mlsd_app.challenges.services import STEP_TASK
+
+
+@shared_task(name=STEP_TASK)
+def step_task(submission_id: str) -> None:
+    judging.submission_step(submission_id=submission_id, now=timezone.now())
+
+
+@shared_task(name="challenges.reap")
+def reap_task() -> None:
+    judging.submissions_reap(now=timezone.now())
