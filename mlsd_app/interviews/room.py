@@ -54,14 +54,10 @@ def room_context(attempt: Attempt, now: datetime, fields: Mapping[str, Any]) -> 
         "fact_counts": categories(interviewer_of(attempt).facts) if attempt.show == "study" else {},
         "runs": runs_of(attempt),
         "claims": attempt.claims.filter(by="user").select_related("run"),
-        "can_pause": can_pause(attempt),
+        "can_pause": attempt.pause_policy.get("count", 0) != 0,
+        "can_break": bool(attempt.pause_policy.get("break_s")),  # stop-clock time that was granted to this person
         "config": config(attempt, now, events, fields),
     }
-
-
-def can_pause(attempt: Attempt) -> bool:
-    policy = attempt.pause_policy
-    return policy.get("count", 0) != 0 or bool(policy.get("break_s"))
 
 
 def runs_of(attempt: Attempt) -> list[RunLink]:

@@ -80,6 +80,7 @@ class Room {
     const actions = {
       "hide-timer": () => this.clock.toggleHidden(),
       pause: () => this.#act("pause"),
+      break: () => this.#act("pause", { kind: "break" }),
       resume: () => this.#act("resume"),
       submit: () => this.#askSubmit(),
       "take-over": () => this.desk.takeOver(),
@@ -288,7 +289,7 @@ class Room {
     this.root.querySelector("[data-part=body]").inert = value;
     this.root.querySelector("[data-part=body]").classList.toggle("is-hidden-text", value && this.config.hideText);
     this.root.querySelector(".room-tabs").inert = value;
-    for (const name of ["pause", "submit"]) this.root.querySelector(`[data-action=${name}]`)?.toggleAttribute("disabled", value);
+    for (const name of ["pause", "break", "submit"]) this.root.querySelector(`[data-action=${name}]`)?.toggleAttribute("disabled", value);
     if (!value || was) return;
     panel.querySelector("[data-part=paused-words]").textContent = this.config.hideText
       ? "The clock stands. Your text is hidden until you resume, and labs do not run."
@@ -326,7 +327,7 @@ class Room {
     this.#paused(false);
     for (const editor of this.editors.values()) editor.frozen(true);
     this.lists.frozen(new Set());
-    for (const button of this.root.querySelectorAll("[data-action=pause], [data-action=submit]")) button.disabled = true;
+    for (const button of this.root.querySelectorAll("[data-action=pause], [data-action=break], [data-action=submit]")) button.disabled = true;
   }
 
   async #showCurveball() {

@@ -236,3 +236,21 @@ def test_after_the_end_the_interviewer_is_silent(mine: Client, make: Callable[..
     answer = mine.post(url("ask", attempt), {"text": "How many vectors?", "after": 0}, content_type="application/json")
     assert answer.status_code == 409
     assert answer.json()["code"] == "wrong_state"
+
+
+def test_pauses_and_granted_breaks_have_buttons_of_their_own(mine: Client, make: Callable[..., Attempt]) -> None:
+    attempt = make()
+    for policy, buttons in (
+        ({"count": 1, "break_s": 0}, {"pause"}),
+        ({"count": 0, "break_s": 600}, {"break"}),
+        ({"count": None, "break_s": 600}, {"pause", "break"}),
+        ({"count": 0, "break_s": 0}, set()),
+    ):
+        Attempt.objects.filter(pk=attempt.pk).update(pause_policy=policy)
+        room = mine.get(url("room", attempt)).content.decode()
+        assert {name for name in ("pause", "break") if f'data-action="{name}"' in room} == buttons
+    Attempt.objects.filter(pk=attempt.pk).update(pause_policy={"count": 0, "break_s": 600})
+    address = url("pause", attempt)
+    assert mine.post(address, {"kind": "pause"}, content_type="application/json").status_code == 409
+    taken = mine.post(address, {"kind": "break"}, content_type="application/json")
+    assert taken.json()["clock"]["state"] == "paused"
