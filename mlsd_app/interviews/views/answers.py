@@ -5,7 +5,6 @@ PUT takes JSON; POST the same as form fields, for `navigator.sendBeacon`, which 
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeVar
@@ -102,7 +101,7 @@ def _sender(request: HttpRequest, sent: Tab) -> Sender:
 
 def device_label(user_agent: str) -> str:
     """ "Firefox on Windows": what a person knows a device by."""
-    browser = next((name for word, name in BROWSERS if re.search(rf"\b{word}", user_agent)), "A browser")
+    browser = next((name for word, name in BROWSERS if word in user_agent), "A browser")
     system = next((name for word, name in SYSTEMS if word in user_agent), "")
     return f"{browser} on {system}" if system else browser
 
