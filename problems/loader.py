@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -46,16 +47,45 @@ def read_problem(folder: Path) -> Problem:
     return Problem(**dict(head), **parts)
 
 
+def folder_faults(folder: Path) -> list[str]:
+    """Everything that keeps the folder from being read, a sentence for each file that is wrong; empty when it can be read."""
+    try:
+        head = _validated(ProblemHead, _yaml(folder / "problem.yaml"), folder / "problem.yaml")
+        if head.slug != folder.name or head.state != "complete":
+            read_problem(folder)
+            return []
+    except InvalidInput as error:
+        return [error.message]
+    found = []
+    for read in _readers(folder, head).values():
+        try:
+            read()
+        except InvalidInput as error:
+            found.append(error.message)
+    return found
+
+
 def _walkthrough(folder: Path, head: ProblemHead) -> dict[str, Any]:
-    return {
-        "phases": tuple(_phase(folder / f"{key}.md", key, head) for key in PHASES),
-        "calculators": _many(Calculator, folder / "calculators.yaml"),
-        "rubric": _validated(Rubric, _yaml(folder / "rubric.yaml"), folder / "rubric.yaml"),
-        "interviewer": _validated(Interviewer, _yaml(folder / "interviewer.yaml"), folder / "interviewer.yaml"),
-        "quiz": _validated(Quiz, _yaml(folder / "quiz.yaml"), folder / "quiz.yaml"),
-        "coverage": _many(CoveredFact, folder / "coverage.yaml"),
-        "diagram_svg": _text(folder / "diagram.svg"),
+    parts = {name: read() for name, read in _readers(folder, head).items()}
+    phases = tuple(parts.pop(key) for key in PHASES)
+    return {"phases": phases, **parts}
+
+
+def _readers(folder: Path, head: ProblemHead) -> dict[str, Callable[[], Any]]:
+    """{part: how it is read}, one a file."""
+    readers: dict[str, Callable[[], Any]] = {key: partial(_phase, folder / f"{key}.md", key, head) for key in PHASES}
+    models: dict[str, type[BaseModel]] = {"rubric": Rubric, "interviewer": Interviewer, "quiz": Quiz}
+    for name, model in models.items():
+        readers[name] = partial(_one, model, folder / f"{name}.yaml")
+    return readers | {
+        "calculators": partial(_many, Calculator, folder / "calculators.yaml"),
+        "coverage": partial(_many, CoveredFact, folder / "coverage.yaml"),
+        "diagram_svg": partial(_text, folder / "diagram.svg"),
     }
+
+
+def _one(model: type[Model], path: Path) -> Model:
+    return _validated(model, _yaml(path), path)
 
 
 def _phase(path: Path, key: Any, head: ProblemHead) -> Phase:
