@@ -14,6 +14,7 @@ urlpatterns = [
     path("interviews/", include("mlsd_app.interviews.urls")),
     path("quiz/", include("mlsd_app.quiz.urls")),
     path("cohorts/", include("mlsd_app.cohorts.urls")),
+    path("authoring/", include("mlsd_app.cohorts.authoring_urls")),
     path("account/", include("mlsd_app.accounts.urls")),
     path("api/", include("mlsd_app.api.urls")),
     path("healthz", healthz, name="healthz"),
