@@ -15,6 +15,7 @@ from django.views.decorators.http import require_GET, require_POST
 from mlsd_app.accounts.models import User
 from mlsd_app.cohorts.audit import By
 from mlsd_app.cohorts.grading import queue
+from mlsd_app.cohorts.grading.anonymous import code_names
 from mlsd_app.cohorts.grading.marks import MarkGiven, Submission, draft_save, marks_checked, task_submit
 from mlsd_app.cohorts.grading.piece import LEVEL_WORDS, piece_of
 from mlsd_app.cohorts.grading.results import grading_catch_up, results_refresh
@@ -63,13 +64,14 @@ def show_queue(request: HttpRequest, cohort: Cohort, assignment_id: int) -> Http
     assignment = assignment_or_404(request, cohort, assignment_id)
     user, now = user_of(request), timezone.now()
     counts = queue.counts(assignment=assignment, user=user, now=now)
+    codes = code_names(assignment)
     marked = queue.for_managers(user).filter(assigned__assignment=assignment).select_related("assigned")[:100]
     context = {
         "cohort": cohort,
         "assignment": assignment,
         "rows": [(key, section_title(key), row, _totals({key: row})) for key, row in counts.items()],
         "totals": _totals(counts),
-        "marked": [(task, section_title(task.section)) for task in marked],
+        "marked": [(task, section_title(task.section), codes.get(task.assigned.user_id, "Somebody")) for task in marked],
     }
     return render(request, "cohorts/grading/queue.html", context)
 

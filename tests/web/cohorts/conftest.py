@@ -81,6 +81,9 @@ class House:
     def member(self, user: User) -> Membership:
         return Membership.objects.select_related("cohort", "user").get(cohort=self.cohort, user=user)
 
+    def member_of(self, pk: int) -> User:
+        return Membership.objects.select_related("user").get(pk=pk).user
+
     def assignment(self, fields: AssignmentFields | None = None, *, published: bool = True, cohort: Cohort | None = None) -> Assignment:
         made = assignments.assignment_create(by=self.by, cohort=cohort or self.cohort, fields=fields or mock_fields(), now=NOW)
         return assignments.assignment_publish(by=self.by, assignment=made, published=True, now=NOW) if published else made

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -14,16 +15,21 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
-from mlsd_app.cohorts.models import Assignment, Export
+from mlsd_app.cohorts.grading.results import results_release
+from mlsd_app.cohorts.grading.rubrics import content_now
+from mlsd_app.cohorts.models import Assignment, Export, Result, Task
 from mlsd_app.cohorts.services import accommodations, cohorts
 from mlsd_app.cohorts.services.begin import assignment_begin
 from mlsd_app.cohorts.services.exports import export_write
 from mlsd_app.interviews.lifecycle import attempt_start
+from mlsd_app.interviews.models import Attempt
 from tests.web.cohorts.conftest import NOW, House, client_of, mock_fields, reading_fields
+from tests.web.cohorts.handed import hand_in, queued
 
 ROLES = ("owner", "instructor", "grader", "observer", "learner", "removed", "stranger", "staff")
 MANAGERS, OWNERS = frozenset({"owner", "instructor", "staff"}), frozenset({"owner", "staff"})
 WATCHERS = MANAGERS | {"observer"}
+GRADERS = MANAGERS | {"grader"}
 MEMBERS = WATCHERS | {"grader", "learner"}
 STAFF = MEMBERS - {"learner"}
 EVERYBODY = frozenset(ROLES)
@@ -34,7 +40,7 @@ LEARNERS = frozenset({"learner"})
 class Address:
     """One method of one address. `allowed` answer below 400, other members 403, everybody else 404 when the address names a cohort.
 
-    `hidden` are members to whom the object itself does not exist.
+    `hidden` are members to whom the object itself does not exist; `also` what else it may answer to those who are allowed.
     """
 
     name: str
@@ -44,11 +50,12 @@ class Address:
     data: Mapping[str, Any] = field(default_factory=dict)
     query: str = ""
     hidden: frozenset[str] = frozenset()
+    also: frozenset[int] = frozenset()
 
-    def expected(self, role: str) -> set[int] | range:
+    def expected(self, role: str) -> set[int]:
         if role in self.allowed:
-            return range(200, 400)
-        if not self.ids or (role in MEMBERS and role not in self.hidden):
+            return {*range(200, 400), *self.also}
+        if not (self.ids or "assignment" in self.data) or (role in MEMBERS and role not in self.hidden):
             return {403}
         return {404}
 
@@ -111,6 +118,23 @@ TABLE = [
     Address("cohorts:export_file", frozenset({"instructor"}), ids=("export",), hidden=MEMBERS),
     Address("cohorts:begin", LEARNERS, "POST", ids=CA),
     Address("cohorts:hand_in", LEARNERS, "POST", ids=("cohort", "reading", "try")),
+    Address("cohorts:grading", GRADERS, ids=C),
+    Address("cohorts:gradebook", MANAGERS, ids=C),
+    Address("cohorts:queue", GRADERS, ids=CA),
+    Address("cohorts:task_next", GRADERS, "POST", ids=CA),
+    Address("cohorts:task", GRADERS, ids=("cohort", "task")),
+    Address("cohorts:task_draft", GRADERS, "POST", ids=("cohort", "task")),
+    Address(
+        "cohorts:task_submit", GRADERS, "POST", ids=("cohort", "task"), data={"rubric_version": "1"}, also=frozenset({422})
+    ),  # without marks
+    Address("cohorts:task_act", GRADERS, "POST", ids=("cohort", "task"), data={"do": "skip"}),
+    Address("cohorts:rubric", MANAGERS, ids=CA),
+    Address("cohorts:rubric", MANAGERS, "POST", ids=CA, data={"base_version": "1"}, also=frozenset({422})),  # all points off
+    Address("cohorts:regrade", MANAGERS, "POST", ids=CA),
+    Address("cohorts:release", MANAGERS, ids=CA),
+    Address("cohorts:release", MANAGERS, "POST", ids=CA),
+    Address("cohorts:result_override", MANAGERS, "POST", ids=("cohort", "assignment", "result"), data={"score": "70", "reason": "x"}),
+    Address("cohorts:try_accept", MANAGERS, "POST", ids=("cohort", "assignment", "abandoned"), data={"reason": "ill"}),
     # the API
     Address("api:cohorts", EVERYBODY),
     Address("api:cohorts", EVERYBODY, "POST", data={"name": "Mine"}),
@@ -139,6 +163,16 @@ TABLE = [
     Address("api:overrides", MANAGERS, ids=("assignment",)),
     Address("api:overrides", MANAGERS, "PUT", ids=("assignment",), data={"label": "Day", "set": {"multiplier": 1.5}}),
     Address("api:assignment_copy", MANAGERS, "POST", ids=("assignment",), data={"to": "<cohort>"}),
+    Address("api:task_next", GRADERS, "POST", data={"assignment": "<assignment>"}),
+    Address("api:task", GRADERS, ids=("task",), hidden=MEMBERS - GRADERS),
+    Address("api:task", GRADERS, "PATCH", ids=("task",), data={"marks": {}}, hidden=MEMBERS - GRADERS),
+    Address("api:task_release", GRADERS, "POST", ids=("task",), data={"how": "skip"}, hidden=MEMBERS - GRADERS),
+    Address("api:rubric", MANAGERS, ids=("assignment",)),
+    Address("api:rubric", MANAGERS, "PUT", ids=("assignment",), data={"base_version": 1, "content": "<rubric>"}),
+    Address("api:rubric_regrade", MANAGERS, "POST", ids=("assignment",)),
+    Address("api:results", MANAGERS | LEARNERS, ids=("assignment",)),
+    Address("api:result", MANAGERS, "PATCH", ids=("result",), data={"override_score": 70, "reason": "x"}, hidden=MEMBERS - MANAGERS),
+    Address("api:assignment_release", MANAGERS, "POST", ids=("assignment",)),
 ]
 API_NAMES = ("cohort", "member", "accommodation", "assignment", "override", "audit", "task", "rubric", "result", "export", "content")
 
@@ -198,6 +232,8 @@ def scene(house: House) -> Scene:
         "override": override.pk,
         "export": _file(house).pk,
         "attempt": uuid4(),
+        **dict.fromkeys(HANDED_IN, 1),
+        "rubric": content_now(assignment)[1].model_dump(mode="json"),
     }
     return Scene(house, ids)
 
@@ -208,7 +244,34 @@ def _file(house: House) -> Export:
     return export_write(export=made)
 
 
+HANDED_IN = ("task", "result", "abandoned")
+
+
+def hand_in_for(scene: Scene, row: Address) -> None:
+    """Makes the interview of the second learner that the address needs: a piece to grade, a result that is out, an abandoned try."""
+    if not set(HANDED_IN) & set(row.ids):
+        return
+    assignment = scene.house.cohort.assignments.select_related("cohort").get(pk=scene.ids["assignment"])
+    learner = scene.house.member_of(scene.ids["member"])
+    tried = hand_in(learner, assignment, texts={}, grade="abandoned" not in row.ids)
+    scene.ids["abandoned"] = tried.pk
+    if "abandoned" in row.ids:
+        Attempt.objects.filter(pk=tried.attempt_id).update(reason="abandoned", grading_needed=False)
+        return
+    scene.ids["task"] = queued(assignment)[0].pk
+    results_release(by=scene.house.by, assignment=assignment, now=NOW, partly=True)
+    scene.ids["result"] = Result.objects.get(assignment=assignment, user=learner).pk
+
+
+def lease_to(scene: Scene, row: Address, role: str) -> None:
+    """Whoever does something with a piece holds it."""
+    if "task" in row.ids and row.method != "GET":
+        lease = {"state": "in_progress", "lease_user": scene.house.people[role], "lease_until": timezone.now() + timedelta(minutes=5)}
+        Task.objects.filter(pk=scene.ids["task"]).update(**lease)
+
+
 def ask(scene: Scene, row: Address, role: str) -> Any:
+    lease_to(scene, row, role)
     client: Client = client_of(scene.house.people[role])
     client.raise_request_exception = True
     options = {"content_type": "application/json"} if row.name.startswith("api:") and row.method != "GET" else {}
@@ -222,6 +285,7 @@ def test_as_every_role(scene: Scene, row: Address) -> None:
         scene.ids["try"] = assignment_begin(user=scene.house.learner, assignment=_reading(scene), now=NOW).pk
     if "attempt" in row.ids or "<attempt>" in str(row.data):
         scene.ids["attempt"] = _running(scene)
+    hand_in_for(scene, row)
     for role in ROLES:
         with transaction.atomic():
             answer = ask(scene, row, role)
@@ -254,6 +318,7 @@ def test_ids_of_another_cohort_do_not_exist(scene: Scene, row: Address) -> None:
     scene.ids["try"] = assignment_begin(user=house.learner, assignment=_reading(scene), now=NOW).pk
     if "attempt" in row.ids:
         scene.ids["attempt"] = _running(scene)
+    hand_in_for(scene, row)
     foreign = Scene(house, {**scene.ids, "cohort": house.elsewhere.pk})
     answer = ask(foreign, row, "stranger")
     assert answer.status_code in (403, 404) and (answer.status_code == 404 or row.allowed == LEARNERS)
