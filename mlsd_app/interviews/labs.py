@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mlsd_app.interviews.interviewer.record import interviewer_of, locks
+from mlsd_app.interviews.interviewer.throwing import runs_awaited
 from mlsd_app.interviews.models import Attempt, Curveball, RunLink
 from mlsd_app.interviews.runs import prediction_due
 from mlsd_app.runs import compare, present
@@ -91,11 +92,12 @@ def prediction_from(post: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def curveball_context(attempt: Attempt, ball: Curveball) -> dict[str, Any]:
-    """Before and under the event, by the metrics it is about, once both runs have a result; and what it holds fast."""
+    """Before and under the event, by the metrics it is about, once both runs have a result (`awaited`: not yet); what it holds fast."""
     runs = {link.pk: link for link in RunLink.objects.filter(pk__in=[ball.base_id, ball.broken_id]).select_related("run__result")}
     base, broken = runs.get(ball.base_id or 0), runs.get(ball.broken_id or 0)
     rows = _compared(base, broken, _told_by(attempt, ball)) if base and broken else []
-    return {"ball": ball, "broken": broken, "rows": rows, "locked": _held(attempt, ball) if ball.lab else []}
+    held = _held(attempt, ball) if ball.lab else []
+    return {"ball": ball, "broken": broken, "rows": rows, "awaited": not rows and runs_awaited(ball), "locked": held}
 
 
 def _told_by(attempt: Attempt, ball: Curveball) -> frozenset[str]:

@@ -122,6 +122,12 @@ def link_add(
     return link
 
 
+def link_again(*, link: RunLink, run: Run, now: datetime) -> None:
+    """Puts another run under the number of one that came to nothing; the attempt is locked."""
+    link.run = _own_row(link.attempt, run, now)
+    link.save(update_fields=["run"])
+
+
 def _own_row(attempt: Attempt, run: Run, now: datetime) -> Run:
     """A known result that has a number here already gets a row of its own: it was asked for again, perhaps under an event."""
     if not attempt.runlinks.filter(run=run).exists():

@@ -57,7 +57,12 @@ def enter(page: Page, *, mode: str = "soft", show: str = "real") -> None:
     page.get_by_role("button", name="Go to the lobby").click()
     page.get_by_role("button", name="Start the clock").click()
     expect(page.get_by_role("heading", name="Clarify")).to_be_visible()
+    expect(answer_field(page)).to_be_editable()  # read-only until the page runs and the server has said that this tab writes
     expect(page.locator("[data-banner=lease]")).to_be_hidden()
+
+
+def answer_field(page: Page) -> Locator:
+    return page.get_by_label("Your answer").locator("visible=true")
 
 
 def saved(page: Page) -> None:

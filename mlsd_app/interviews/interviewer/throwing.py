@@ -17,9 +17,9 @@ from mlsd_app.interviews.interviewer.adaptation import change_of, recovery_check
 from mlsd_app.interviews.interviewer.record import interviewer_of
 from mlsd_app.interviews.models import Attempt, Curveball, Event, RunLink, Status
 from mlsd_app.interviews.refusals import LOCKED, Refused, refuse_unless_open
-from mlsd_app.interviews.runs import checked_values, link_add
+from mlsd_app.interviews.runs import checked_values, link_add, link_again
 from mlsd_app.interviews.selectors import clock_of, phase_key, state_of
-from mlsd_app.runs.models import RunState
+from mlsd_app.runs.models import Run, RunState
 from mlsd_app.runs.services import RunRefused, run_cancel, run_start
 from problems.interview_schema import Curveball as Ball
 from problems.interview_schema import LabChange
@@ -29,6 +29,8 @@ from simulators.registry import get_lab
 
 logger = logging.getLogger(__name__)
 MAX_MESSAGE = 1000
+MAX_TRIES = 5  # of a run of an event that no worker takes up or that a worker dies of
+CAME_TO_NOTHING = (RunState.EXPIRED, RunState.LOST)
 
 
 def curveball_send(*, attempt: Attempt, key: str | None = None, text: str | None = None, actor: User | None = None, now: datetime) -> Event:
@@ -132,7 +134,7 @@ def runs_begin(*, ball: Curveball, now: datetime) -> None:
 
 
 def _begin(ball: Curveball, part: str, values: dict[str, Any], now: datetime) -> None:
-    """Whoever comes second finds the place taken and stops its run."""
+    """Whoever comes second finds the place taken and stops its run. A run that came to nothing is made again under its number."""
     if not _lacks(ball, part):
         return
     attempt = ball.attempt
@@ -143,15 +145,33 @@ def _begin(ball: Curveball, part: str, values: dict[str, Any], now: datetime) ->
         if not _lacks(ball, part):
             transaction.on_commit(partial(run_cancel, run=run), robust=True)
             return
-        link = link_add(attempt=attempt, run=run, now=now, thrown=ball)
-        setattr(ball, part, link)
-        ball.save(update_fields=[part])
+        link: RunLink | None = getattr(ball, part)
+        if link:
+            link_again(link=link, run=run, now=now)
+        else:
+            setattr(ball, part, link_add(attempt=attempt, run=run, now=now, thrown=ball))
+            ball.save(update_fields=[part])
 
 
 def _lacks(ball: Curveball, part: str) -> bool:
-    """No run yet, or one that no worker took up."""
+    """No run yet, or one that came to nothing and may be tried again."""
     link: RunLink | None = getattr(ball, part)
-    return link is None or link.run.state in (RunState.EXPIRED, RunState.LOST)
+    if link is None:
+        return True
+    return link.run.state in CAME_TO_NOTHING and _tries(link) < MAX_TRIES
+
+
+def _tries(link: RunLink) -> int:
+    """Runs of the same design since the event that came to nothing: more of them would only keep the workers from others."""
+    run = link.run
+    alike = Run.objects.filter(user_id=run.user_id, problem=run.problem, lab=run.lab, cache_key=run.cache_key, created_at__gte=link.at)
+    return alike.filter(state__in=CAME_TO_NOTHING).count()
+
+
+def runs_awaited(ball: Curveball) -> bool:
+    """Whether what the event does to the design is still to be shown: a run is under way or will be tried."""
+    links = [link for link in (ball.broken, ball.base) if link]
+    return any(_lacks(ball, part) for part in ("broken", "base")) or any(link.run.active for link in links)
 
 
 def catch_up(*, attempt: Attempt, now: datetime) -> None:

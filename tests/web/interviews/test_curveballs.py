@@ -14,12 +14,12 @@ from mlsd_app.interviews.interviewer import curveballs
 from mlsd_app.interviews.interviewer.questions import question_ask
 from mlsd_app.interviews.interviewer.record import interviewer_of, locked_values
 from mlsd_app.interviews.interviewer.speaking import prompts_due
-from mlsd_app.interviews.interviewer.throwing import catch_up, curveball_send
+from mlsd_app.interviews.interviewer.throwing import MAX_TRIES, catch_up, curveball_send, runs_awaited
 from mlsd_app.interviews.models import Attempt, Curveball, Event, RunLink
 from mlsd_app.interviews.refusals import Refused
 from mlsd_app.interviews.runs import attempt_run_start, run_finished, run_pin
 from mlsd_app.interviews.selectors import clock_of, state_of
-from mlsd_app.runs.models import RunState
+from mlsd_app.runs.models import Run, RunState
 from simulators.errors import InvalidInput
 from simulators.registry import get_lab
 from tests.web.interviews.bench import Bench
@@ -160,19 +160,46 @@ def test_without_a_worker_it_waits_and_the_next_look_runs_it(running: Attempt, o
     assert ball.broken and running.runlinks.count() == 2
 
 
-def test_a_run_that_no_worker_took_up_is_begun_again(running: Attempt, other: User, bench: Bench, committed: Committed) -> None:
+def test_a_run_that_no_worker_took_up_is_begun_again_under_its_number(
+    running: Attempt, other: User, bench: Bench, committed: Committed
+) -> None:
     bench.hold = True
     with committed():
         ball = send(running, other)
     ball.refresh_from_db()
-    first = ball.broken
-    assert first
-    first.run.state = RunState.EXPIRED
-    first.run.save()
+    assert ball.broken
+    first = give_up(ball.broken)
     bench.hold = False
     catch_up(attempt=running, now=at(1400))
     ball.refresh_from_db()
-    assert ball.broken != first and ball.broken and ball.broken.run.state == RunState.DONE
+    assert ball.broken.run != first and ball.broken.run.state == RunState.DONE
+    assert running.runlinks.count() == running.events.filter(kind="run").count() == 2
+
+
+def test_what_no_worker_ever_takes_up_is_not_tried_for_ever(running: Attempt, other: User, bench: Bench, committed: Committed) -> None:
+    bench.hold = True
+    with committed():
+        ball = send(running, other)
+    for number in range(12):
+        for link in running.runlinks.filter(run__state=RunState.QUEUED):
+            give_up(link)
+        catch_up(attempt=running, now=at(1400 + 10 * number))
+    assert len(bench.asked) == 2 * MAX_TRIES
+    assert running.runlinks.count() == 2
+    ball.refresh_from_db()
+    assert not runs_awaited(ball)
+    own = run(running, 1600, ef_search=512)
+    bench.finish(own.run)
+    catch_up(attempt=running, now=at(1620))
+    ball.refresh_from_db()
+    assert ball.recovery == own, "the candidate can still come through it"
+
+
+def give_up(link: RunLink) -> Run:
+    """The run as it is when nobody took it up in time."""
+    link.run.state = RunState.EXPIRED
+    link.run.save()
+    return link.run
 
 
 # --- what it holds fast ----------------------------------------------------------------------------------------------
