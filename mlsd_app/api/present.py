@@ -64,14 +64,14 @@ def lab_detail(lab: type[Lab]) -> dict[str, Any]:
         "why": lab.why,
         "explanation": explanation(lab).body,
         "sources": list(lab.sources),
-        "params": [_param(field) for field in fields_of(lab)],
+        "params": [param_summary(field) for field in fields_of(lab)],
         "params_schema": lab.Params.model_json_schema(),
         "presets": plain(lab.presets),
         "data": _data_spec(lab.data) if lab.data else None,
     }
 
 
-def _param(field: Field) -> dict[str, Any]:
+def param_summary(field: Field) -> dict[str, Any]:
     extra, (low, high) = field.extra, field.hard if field.kind in ("number", "numbers") else (None, None)
     return {
         "name": field.name,

@@ -24,8 +24,10 @@ EXAMPLES = {
     "claim_id": "1",
     "sitting_id": "$SITTING",
     "response_id": "1",
+    "challenge": "recall_on_a_diet",
+    "submission_id": "$SUBMISSION",
 }
-TAGS = ("problems", "labs", "runs", "data sets", "interviews", "quiz", "cohorts", "tokens")
+TAGS = ("problems", "labs", "runs", "data sets", "challenges", "interviews", "quiz", "cohorts", "grading", "tokens")
 MAX_DEPTH = 4
 ONE_LINE = 100  # characters of an example that need no break
 UPLOAD = "-F base=@base.fvecs -F option-metric=l2"

@@ -7,6 +7,7 @@ from mlsd_app.api.views import (
     attempt_score,
     attempt_work,
     attempts,
+    challenges,
     cohort_work,
     cohorts,
     datasets,
@@ -22,6 +23,7 @@ from mlsd_app.api.views import (
 
 app_name = "api"
 LAB = "v1/labs/<slug:problem>/<slug:lab>"
+CHALLENGE = "v1/challenges/<slug:problem>/<slug:lab>/<slug:challenge>"
 ATTEMPT = "v1/attempts/<uuid:attempt_id>"
 COHORT = "v1/cohorts/<int:cohort_id>"
 ASSIGNMENT = "v1/assignments/<int:assignment_id>"
@@ -40,6 +42,12 @@ urlpatterns = [
     path("v1/runs/<uuid:run_id>/events", runs.events, name="run_events"),
     path("v1/runs/<uuid:run_id>/result", runs.result, name="run_result"),
     path("v1/runs/<uuid:run_id>/cancel", runs.cancel, name="run_cancel"),
+    path("v1/challenges", challenges.challenges, name="challenges"),
+    path(CHALLENGE, challenges.challenge, name="challenge"),
+    path(f"{CHALLENGE}/submissions", challenges.submit, name="challenge_submit"),
+    path("v1/submissions", challenges.submissions, name="submissions"),
+    path("v1/submissions/<uuid:submission_id>", challenges.submission, name="submission"),
+    path("v1/submissions/<uuid:submission_id>/cancel", challenges.cancel, name="submission_cancel"),
     path("v1/datasets", datasets.datasets, name="datasets"),
     path("v1/datasets/<uuid:dataset_id>", datasets.dataset, name="dataset"),
     path("v1/tokens", tokens.tokens, name="tokens"),

@@ -21,6 +21,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from mlsd_app.accounts.models import User
 from mlsd_app.accounts.services import token_create
 from mlsd_app.api.reference import EXAMPLES, Operation, reference
+from mlsd_app.challenges.models import Submission
+from mlsd_app.challenges.services import submission_start
 from mlsd_app.cohorts.audit import By
 from mlsd_app.cohorts.models import Role
 from mlsd_app.cohorts.services.assignments import AssignmentFields, assignment_create
@@ -38,6 +40,7 @@ from mlsd_app.runs.services import run_start
 from problems.loader import all_problems, load_problem
 from simulators.lab import Lab
 from simulators.registry import get_lab, labs
+from tests.web.challenges.conftest import TASK, work
 from tests.web.quiz.conftest import CHOICE, FLASHCARD, begin, give
 from tests.web.runs.conftest import Queue
 
@@ -47,6 +50,8 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 @pytest.fixture
 def api_schema(db: None, queue: Queue, counter: type[Lab], settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    settings.CHALLENGE_LIMITS = {"apart_s": 0, "a_day": 10**6}
+    monkeypatch.setattr(counter, "challenges", (TASK,))
     settings.API_LIMITS = dict.fromkeys(settings.API_LIMITS, 10**6)
     settings.RUN_LIMITS = {**settings.RUN_LIMITS, "active_per_user": 10**6, "starts_per_minute": 10**6, "queue_length": 10**6}
     # The end of a request must not close the connection that holds the test's transaction; Django's own test client sees to that itself.
@@ -98,7 +103,15 @@ def real(api_schema: Any, user: User, queue: Queue) -> dict[str, Any]:
     claim = Claim.objects.create(attempt=attempt, field="text/clarify", quote="q", start=0, end=1, op="about", at=timezone.now())
     ids |= {"attempt_id": str(attempt.pk), "over_id": str(over.pk), "claim_id": claim.pk}
     ids |= {"sitting_id": str(answer.sitting_id), "response_id": answer.pk}
-    return {**names, **ids, **_cohort(user), "field": "text/clarify", "number": 1}
+    ids |= {"submission_id": str(_submission(user, queue).pk)}
+    return {**names, **ids, **_cohort(user), "field": "text/clarify", "number": 1, "challenge": TASK.slug}
+
+
+def _submission(user: User, queue: Queue) -> Submission:
+    announce_workers()
+    made = submission_start(user=user, lab=get_lab("vector_search", "counter"), challenge=TASK, design=TASK.reference, now=timezone.now())
+    work(queue)
+    return made
 
 
 def _cohort(user: User) -> dict[str, int]:
