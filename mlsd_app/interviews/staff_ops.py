@@ -60,7 +60,7 @@ def adjust_add(
         if seen_seq not in (None, row.clock_seq):
             raise Refused("clock_changed", "The clock was changed meanwhile; look at it again.", 409)
         effective = max(seconds, -max(0, math.floor(state.limit_s - state.active_s)))
-        _adjust(row, effective, from_phase, actor, reason, now, asked or {"seconds": seconds})
+        _adjust(row, effective, from_phase, actor, reason, now, asked or {"seconds": seconds}, state)
     return row
 
 
@@ -74,11 +74,14 @@ def adjust_percent(*, attempt: Attempt, percent: float, from_phase: int, actor: 
     )
 
 
-def _adjust(row: Attempt, seconds: int, from_phase: int, actor: User, reason: str, now: datetime, asked: Mapping[str, Any]) -> None:
+def _adjust(
+    row: Attempt, seconds: int, from_phase: int, actor: User, reason: str, now: datetime, asked: Mapping[str, Any], state: ClockState
+) -> None:
+    """`state`: the clock before; the event stands where the candidate was then."""
     row.adjusts.create(from_phase=from_phase, seconds=seconds, asked=dict(asked), actor=actor, reason=reason, at=now)
     clock_changed(attempt=row)
     data = {"seconds": seconds, "from_phase": from_phase, "asked": dict(asked), "reason": reason}
-    event_add(attempt=row, kind="adjust", now=now, actor=actor, data=data)
+    event_add(attempt=row, kind="adjust", now=now, actor=actor, data=data, state=state)
 
 
 def limit_remove(*, attempt: Attempt, actor: User, reason: str, now: datetime) -> Attempt:
@@ -173,7 +176,7 @@ def attempt_reopen(*, attempt: Attempt, actor: User, reason: str, now: datetime,
     row.curveball_rows.filter(state="missed").update(state="active")
     event_add(attempt=row, kind="reopen", now=now, actor=actor, data={"reason": reason, "add_s": add_s}, state=state)
     if (missing_s := _missing_s(row, state, target_s)) > 0:
-        _adjust(row, missing_s, state.phase_index or 0, actor, reason, now, {"reopen_add_s": add_s})
+        _adjust(row, missing_s, state.phase_index or 0, actor, reason, now, {"reopen_add_s": add_s}, state)
     check_later(attempt=row, now=now)
     return row
 

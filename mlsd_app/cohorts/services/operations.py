@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 
 from mlsd_app.accounts.models import User
 from mlsd_app.cohorts.audit import By, audited
@@ -16,15 +17,16 @@ from mlsd_app.cohorts.live.operations import OPERATIONS, Act, Operation
 from mlsd_app.cohorts.models import Audit, Cohort
 from mlsd_app.cohorts.policy import checked
 from mlsd_app.cohorts.selectors import attempts_followed_by, attempts_proctored_by
-from mlsd_app.interviews.clock import ClockState
+from mlsd_app.interviews.clock import ClockState, phase_at
 from mlsd_app.interviews.events import attempt_lock
 from mlsd_app.interviews.models import Attempt, Status
 from mlsd_app.interviews.refusals import Refused
-from mlsd_app.interviews.selectors import state_of
+from mlsd_app.interviews.selectors import clock_in, state_of, with_clock
 from mlsd_app.interviews.staff_ops import MAX_REASON
 from simulators.errors import InvalidInput
 
 MOST = 500
+CLOCK = ("stops", "adjusts", "moves")
 STATUSES_OF = {False: (Status.OPEN,), True: (Status.CLOSED, Status.GRADED)}
 
 
@@ -58,8 +60,10 @@ class UnknownAttempt(LookupError):
     """An id that names no interview of the cohort; the same whether it exists elsewhere or not."""
 
 
-def look_at(attempt: Attempt, now: datetime) -> Look:
-    return _look(attempt, state_of(attempt, now))
+def _looks(pks: Iterable[UUID], now: datetime) -> dict[UUID, Look]:
+    """The interviews as the database has them now."""
+    rows = with_clock(Attempt.objects.filter(pk__in=list(pks)))
+    return {row.pk: _look(row, phase_at(now, clock_in(row))) for row in rows}
 
 
 def _look(attempt: Attempt, state: ClockState) -> Look:
@@ -138,8 +142,12 @@ def operation_run(
         raise InvalidInput("Say for each interview which clock you looked at, as clock_seq of a preview.", field="clock_seq")
     act = Act(by.user, reason, now, seen or {})
     mine = set(attempts_proctored_by(by.user).filter(pk__in=[attempt.pk for attempt in attempts]).values_list("pk", flat=True))
-    note = _noting(by, cohort, op, act)
-    return [_outcome(attempt, operation, act, note, allowed=attempt.pk in mine, dry_run=dry_run) for attempt in attempts]
+    note, looks = _noting(by, cohort, op, act), _looks((attempt.pk for attempt in attempts), now)
+    return [
+        _outcome(attempt, looks[attempt.pk], operation, act, note, allowed=attempt.pk in mine, dry_run=dry_run)
+        for attempt in attempts
+        if attempt.pk in looks
+    ]
 
 
 Note = Callable[[Attempt, Look, Look], Audit]
@@ -161,17 +169,17 @@ def _noting(by: By, cohort: Cohort, op: str, act: Act) -> Note:
     return note
 
 
-def _outcome(attempt: Attempt, operation: Operation, act: Act, note: Note, *, allowed: bool, dry_run: bool) -> Outcome:
-    before = look_at(attempt, act.now)
+def _outcome(attempt: Attempt, before: Look, operation: Operation, act: Act, note: Note, *, allowed: bool, dry_run: bool) -> Outcome:
     if not allowed:
         return Outcome(attempt, 403, "own", "This interview is your own.", before, None)
     try:
         with transaction.atomic():
             row = attempt_lock(attempt=attempt)
-            before = look_at(row, act.now)
+            prefetch_related_objects([row], *CLOCK)  # the clock is read several times before it changes
+            before = _look(row, state_of(row, act.now))
             operation.run(row, act)
-            row.refresh_from_db()
-            after = look_at(row, act.now)
+            changed = Attempt.objects.defer("content").prefetch_related(*CLOCK).get(pk=row.pk)
+            after = _look(changed, state_of(changed, act.now))
             note(row, before, after)
             if dry_run:
                 transaction.set_rollback(True)

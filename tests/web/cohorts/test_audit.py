@@ -212,7 +212,7 @@ def writing_services() -> dict[str, Callable[..., Any]]:
     return found
 
 
-READERS = {"cohort_of_code", "begin_refusal", "look_at"}
+READERS = {"cohort_of_code", "begin_refusal"}
 
 
 def test_every_service_is_called_below() -> None:
