@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlsd_app.quiz.questions.base import ChoiceQuestion, LabFacts, OrderQuestion, Question, Shown, shuffled
-from mlsd_app.quiz.questions.numbers import NumberQuestion, Solution, grouped, shown
+from mlsd_app.quiz.questions.numbers import DIGITS, NumberQuestion, Solution, grouped, shown
 from mlsd_app.runs.templatetags.quantities import quantity
 from problems.quiz_schema import LabQuestion
 from problems.schema import Problem
@@ -39,7 +39,7 @@ def _value(item: LabQuestion, problem: Problem, seed: int, instance: LabFacts, e
         item,
         problem,
         seed,
-        solution=Solution(quantity_of(truth["mean"], truth["unit"]), truth["unit"]),
+        solution=Solution(quantity_of(truth["mean"], truth["unit"]), truth["unit"], digits=DIGITS["estimate"]),
         rule=Rule("estimate"),
         asked=item.stem,
         notes=(interval,),

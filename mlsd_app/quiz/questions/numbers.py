@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlsd_app.quiz.questions.base import Marked, Question, shuffled, verdict
@@ -15,18 +15,26 @@ from problems.schema import Problem
 from simulators.errors import InvalidInput
 from simulators.units import Quantity, Rule, UnitError, grade_quantity, number_text, parse_quantity, parse_unit, quantity_of
 
+DIGITS = {"estimate": 3, "derived": 6, "exact": 6}
 PATH_WITHIN = 0.02  # of the value a known mistake leads to
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*(?!\w*\()")
 
 
 @dataclass(frozen=True)
 class Solution:
-    """The truth and how it comes about. `values` are the named numbers of the formula and of known mistakes."""
+    """The truth and how it comes about. `values` are the named numbers of the formula and of known mistakes; `digits` is how many
+    significant ones of a result are shown, for an estimate knows no more than three."""
 
     truth: Quantity
     unit: str
     formula: str = ""
     values: Mapping[str, float] = field(default_factory=dict)
+    digits: int = 6
+
+    @property
+    def shown(self) -> str:
+        """The truth as it is told."""
+        return shown(rounded(self.truth, self.digits))
 
     @property
     def line(self) -> str:
@@ -34,7 +42,8 @@ class Solution:
         if not self.formula:
             return ""
         put_in = _NAME.sub(lambda name: grouped(self.values[name[0]]) if name[0] in self.values else name[0], self.formula)
-        return f"{readable(put_in)} = {shown(self.truth)}"
+        equal = "=" if shown(self.truth) == self.shown else "\N{ALMOST EQUAL TO}"
+        return f"{readable(put_in)} {equal} {self.shown}"
 
     @property
     def inputs(self) -> tuple[tuple[str, str], ...]:
@@ -81,7 +90,7 @@ class NumberQuestion(Question):
             state="auto",
             verdict=verdict(graded.mark),
             given={"text": text},
-            correct=shown(self.solution.truth),
+            correct=self.solution.shown,
             explanation=self.item.explain,
             echo=quantity.text,
             notes=tuple(note for note in (graded.message, quantity.note, *self.notes) if note),
@@ -122,19 +131,19 @@ def solve(item: Number, problem: Problem, seed: int) -> Solution:
             return Solution(quantity_of(value, unit), unit)
         case FormulaAnswer(formula=formula, unit=unit, given=given):
             values = {name: draw.choices[shuffled(len(draw.choices), seed, f"{item.id}/{name}")[0]] for name, draw in given.items()}
-            return Solution(quantity_of(evaluate_expression(formula, values), unit), unit, formula, values)
+            return Solution(quantity_of(evaluate_expression(formula, values), unit), unit, formula, values, DIGITS[item.rule])
         case CalculatedAnswer() as answer:
-            return _calculated(answer, problem)
+            return _calculated(answer, problem, DIGITS[item.rule])
 
 
-def _calculated(answer: CalculatedAnswer, problem: Problem) -> Solution:
+def _calculated(answer: CalculatedAnswer, problem: Problem, digits: int) -> Solution:
     calculator = problem.calculator(answer.calculator)
     if calculator is None:
         raise InvalidInput(f"There is no calculator {answer.calculator!r} in {problem.slug}.", field="calculator")
     result = evaluate(calculator, answer.inputs)
     output = next(entry for entry in result.outputs if entry.key == answer.output)
     values = {**result.inputs, **{entry.key: entry.value for entry in result.outputs}}
-    return Solution(quantity_of(output.value, output.unit), output.unit, output.formula, values)
+    return Solution(quantity_of(output.value, output.unit), output.unit, output.formula, values, digits)
 
 
 # --- in words --------------------------------------------------------------------------------------------------------
@@ -152,6 +161,11 @@ def grouped(value: float) -> str:
 
 def shown(quantity: Quantity) -> str:
     return quantity.text.replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def rounded(quantity: Quantity, digits: int) -> Quantity:
+    """To so many significant digits."""
+    return replace(quantity, value=float(f"{quantity.value:.{digits}g}"))
 
 
 def readable(formula: str) -> str:

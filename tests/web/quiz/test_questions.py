@@ -138,8 +138,8 @@ def test_a_free_answer_is_ticked_by_its_writer() -> None:
 # --- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def number_at(n: float) -> Question:
-    return next(question for seed in range(50) if f"{n:,.0f}".replace(",", "\u202f") in (question := made(NUMBER, seed)).stem)
+def number_at(n: float, **changes: Any) -> Question:
+    return next(question for seed in range(50) if f"{n:,.0f}".replace(",", "\u202f") in (question := made(NUMBER, seed, **changes)).stem)
 
 
 def test_a_number_shows_its_line_with_the_numbers_put_in() -> None:
@@ -150,6 +150,24 @@ def test_a_number_shows_its_line_with_the_numbers_put_in() -> None:
     assert marked.line == "1\u202f000\u202f000\u202f000 × 768 × 4 / 1e9 = 3\u202f072 GB"
     assert marked.inputs == (("n", "1\u202f000\u202f000\u202f000"),)
     assert "$x_{i}$" in question.stem, "braces of a formula stay"
+
+
+@pytest.mark.parametrize(
+    ("rule", "formula", "told"),
+    [
+        ("estimate", "n * 768 / 4645", "\u2248 165\u202f000\u202f000 GB"),
+        ("estimate", "n * 768 / 4645e6", "\u2248 165 GB"),
+        ("estimate", "n / 64e4", "\u2248 1\u202f560 GB"),
+        ("estimate", "n / 4e8", "= 2.5 GB"),
+        ("derived", "n / 64e4", "= 1\u202f562.5 GB"),
+    ],
+)
+def test_an_estimate_is_told_with_three_digits_and_judged_by_all(rule: str, formula: str, told: str) -> None:
+    question = number_at(1e9, rule=rule, answer={**NUMBER["answer"], "formula": formula}, wrong=[])
+    marked = question.mark(question.right())
+    assert marked.line.endswith(f" {told}")
+    assert told.endswith(f" {marked.correct}")
+    assert marked.notes[0] == "Exactly."
 
 
 def test_the_mistake_that_leads_to_a_value_is_named() -> None:
