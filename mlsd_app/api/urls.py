@@ -4,6 +4,7 @@ from django.urls import path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
 from mlsd_app.api.views import (
+    analytics,
     attempt_score,
     attempt_work,
     attempts,
@@ -116,5 +117,14 @@ urlpatterns = [
     path("v1/tasks/next", grading.task_next, name="task_next"),
     path("v1/tasks/<int:task_id>", grading.task, name="task"),
     path("v1/tasks/<int:task_id>/release", grading.task_release, name="task_release"),
+    path(f"{COHORT}/analytics", analytics.cohort, name="cohort_analytics"),
+    path(f"{ASSIGNMENT}/analytics", analytics.assignment, name="assignment_analytics"),
+    path(f"{ASSIGNMENT}/items", analytics.items, name="assignment_items"),
+    path(f"{ASSIGNMENT}/map", analytics.tradeoff_map, name="assignment_map"),
+    path("v1/exports", analytics.exports, name="exports"),
+    path("v1/exports/<int:export_id>", analytics.export, name="export"),
+    path("v1/exports/<int:export_id>/file", analytics.export_file, name="export_file"),
+    path("v1/exports/schemas/<slug:kind>", analytics.export_schema, name="export_schema"),
+    path("v1/content/check", analytics.content_check, name="content_check"),
     re_path(r"^v1/", reference.nothing_here),
 ]

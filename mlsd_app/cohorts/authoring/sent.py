@@ -7,7 +7,7 @@ import shutil
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -103,16 +103,23 @@ def _slug(given: str) -> str:
 
 
 def checked_paste(*, slug: str, name: str, text: str) -> list[Finding]:
-    """The report of a problem of the site with one file replaced by `text`. InvalidInput for another file or problem."""
+    """The report of a problem of the site with one file replaced by `text`. Raises as `checked_files`."""
+    return checked_files(slug=slug, files={name: text})
+
+
+def checked_files(*, slug: str, files: Mapping[str, str]) -> list[Finding]:
+    """The report of the site's folder with `files` put into it; of a new problem, of these files alone.
+
+    InvalidInput for what is no file of a problem, and for a file above 1 MB.
+    """
     folder = ROOT / _slug(slug)
-    if name not in FILES:
-        raise InvalidInput(f"{name[:60]!r} is no file of a problem; those are {', '.join(sorted(FILES))}.", field="name")
-    if not folder.is_dir():
-        raise InvalidInput(f"There is no problem {slug!r} to put the file into; send the whole folder.", field="slug")
-    if len(text.encode()) > MOST_A_FILE:
-        raise InvalidInput(f"The text has more than {MOST_A_FILE:,} bytes.", field="text")
-    texts = {path.name: path.read_bytes() for path in folder.iterdir() if path.name in FILES}
-    return checked_texts(slug, {**texts, name: text.encode()})
+    for name, text in files.items():
+        if name not in FILES:
+            raise InvalidInput(f"{name[:60]!r} is no file of a problem; those are {', '.join(sorted(FILES))}.", field="name")
+        if len(text.encode(errors="surrogatepass")) > MOST_A_FILE:
+            raise InvalidInput(f"{name} has more than {MOST_A_FILE:,} bytes.", field="text")
+    kept = {path.name: path.read_bytes() for path in folder.iterdir() if path.name in FILES} if folder.is_dir() else {}
+    return checked_texts(slug, {**kept, **{name: text.encode(errors="replace") for name, text in files.items()}})
 
 
 def checked_texts(slug: str, texts: dict[str, bytes]) -> list[Finding]:
