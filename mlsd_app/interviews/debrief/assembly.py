@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from django.db.models import prefetch_related_objects
+
 from mlsd_app.interviews.debrief import compare, evidence, own, pacing, told
 from mlsd_app.interviews.models import Attempt, Status
 from mlsd_app.interviews.scoring import Scorecard, scorecard
@@ -126,5 +128,6 @@ class Debrief:
 
 
 def debrief_of(attempt: Attempt) -> Debrief:
-    """Of an attempt that is over."""
+    """Of an attempt that is over: what decides its clock is read once."""
+    prefetch_related_objects([attempt], "stops", "adjusts", "moves")
     return Debrief(attempt)

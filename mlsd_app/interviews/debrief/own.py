@@ -28,6 +28,10 @@ class GapRow:
     gaps: Mapping[str, int]
 
     @property
+    def named(self) -> list[tuple[str, int]]:
+        return [(key.replace("_", " ").capitalize(), gap) for key, gap in self.gaps.items()]
+
+    @property
     def mean(self) -> float:
         return fmean(self.gaps.values())
 
