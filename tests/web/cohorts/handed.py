@@ -22,7 +22,8 @@ from tests.web.cohorts.conftest import NOW
 
 TEXTS = {
     "clarify": "I first ask how many vectors there are and how fresh they must be, because that decides the index.",
-    "deep_dive": "The graph keeps walking over vectors that it may not return.\n\nSo recall falls when a filter passes few of them, and I scan instead.",
+    "deep_dive": "The graph keeps walking over vectors that it may not return.\n\n"
+    "So recall falls when a filter passes few of them, and I scan instead.",
     "evaluation": "I measure recall against exact search on a sample of a thousand queries every night.",
 }
 QUOTE = {"kind": "quote", "ref": "text/deep_dive", "text": "recall falls when a filter passes few of them"}
