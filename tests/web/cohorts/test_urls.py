@@ -173,6 +173,16 @@ TABLE = [
     Address("api:results", MANAGERS | LEARNERS, ids=("assignment",)),
     Address("api:result", MANAGERS, "PATCH", ids=("result",), data={"override_score": 70, "reason": "x"}, hidden=MEMBERS - MANAGERS),
     Address("api:assignment_release", MANAGERS, "POST", ids=("assignment",)),
+    Address("api:cohort_analytics", STAFF, ids=C),
+    Address("api:assignment_analytics", STAFF, ids=("assignment",)),
+    Address("api:assignment_items", STAFF, ids=("assignment",)),
+    Address("api:assignment_map", STAFF, ids=("assignment",)),
+    Address("api:exports", EVERYBODY),
+    Address("api:exports", EVERYBODY, "POST", data={"kind": "own"}),
+    Address("api:export", frozenset({"instructor"}), ids=("export",), hidden=MEMBERS),
+    Address("api:export_file", frozenset({"instructor"}), ids=("export",), hidden=MEMBERS),
+    Address("api:export_schema", EVERYBODY, ids=("kind",)),
+    Address("api:content_check", frozenset({"owner", "staff", "stranger"}), "POST", data={"slug": "feature_store"}),
 ]
 API_NAMES = ("cohort", "member", "accommodation", "assignment", "override", "audit", "task", "rubric", "result", "export", "content")
 
@@ -231,6 +241,7 @@ def scene(house: House) -> Scene:
         "accommodation": held.pk,
         "override": override.pk,
         "export": _file(house).pk,
+        "kind": "audit",
         "attempt": uuid4(),
         **dict.fromkeys(HANDED_IN, 1),
         "rubric": content_now(assignment)[1].model_dump(mode="json"),
