@@ -56,8 +56,15 @@ def room_context(attempt: Attempt, now: datetime, fields: Mapping[str, Any]) -> 
         "claims": attempt.claims.filter(by="user").select_related("run"),
         "can_pause": attempt.pause_policy.get("count", 0) != 0,
         "can_break": bool(attempt.pause_policy.get("break_s")),  # stop-clock time that was granted to this person
+        "present": _last(events, "presence").get("present", False),
+        "hand": _last(events, "hand").get("raised", False),
         "config": config(attempt, now, events, fields),
     }
+
+
+def _last(events: Sequence[Event], kind: str) -> Mapping[str, Any]:
+    """What the newest event of a kind says."""
+    return next((event.data for event in reversed(events) if event.kind == kind), {})
 
 
 def runs_of(attempt: Attempt) -> list[RunLink]:

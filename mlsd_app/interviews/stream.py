@@ -1,7 +1,8 @@
 """Following an attempt. Redis says that something happened, the database what: with Redis away the page learns it a little later.
 
 Events of the stream: `clock` (anything that changed it, and once a while nothing else happens), `prompt`, `curveball`, `message`,
-`lease`, and `closed`, the last. Their id is the number of the event in the attempt's log.
+`lease`, `presence` (somebody of the staff follows, or does not any more), `hand`, and `closed`, the last. Their id is the number of
+the event in the attempt's log.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ NAMES = {
     **dict.fromkeys(("close", "void"), "closed"),
     "message": "message",
     "lease": "lease",
+    "presence": "presence",
+    "hand": "hand",
 }
 
 

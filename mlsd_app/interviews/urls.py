@@ -22,6 +22,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{ATTEMPT}ask", talk.ask, name="ask"),
     path(f"{ATTEMPT}assume", talk.assume, name="assume"),
     path(f"{ATTEMPT}confirm", talk.confirm, name="confirm"),
+    path(f"{ATTEMPT}hand", talk.hand, name="hand"),
     path(f"{ATTEMPT}preview", room.preview, name="preview"),
     path(f"{ATTEMPT}diagram", room.diagram, name="diagram"),
     path(f"{ATTEMPT}calculators/<slug:key>", room.calculator, name="calculator"),

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from mlsd_app.accounts.models import User
 from mlsd_app.interviews import staff_ops
+from mlsd_app.interviews.hands import hand_is_up, hand_raise
 from mlsd_app.interviews.interviewer.throwing import MAX_MESSAGE, curveball_send
 from mlsd_app.interviews.models import Attempt
 from mlsd_app.interviews.refusals import Refused
@@ -197,6 +198,16 @@ class Void(Operation):
         staff_ops.attempt_void(attempt=attempt, actor=act.actor, reason=act.reason, now=act.now)
 
 
+class HandDown(Operation):
+    title = "Take the hand down"
+    words = "Says that you have seen it."
+
+    def run(self, attempt: Attempt, act: Act) -> None:
+        if not hand_is_up(attempt):
+            raise Refused("unchanged", "No hand is up.", 409)
+        hand_raise(attempt=attempt, raised=False, actor=act.actor, now=act.now)
+
+
 class Throw(Operation):
     title = "Send an event"
     words = "An event of the problem, run against the candidate's design where it can be."
@@ -226,6 +237,7 @@ OPERATIONS: Mapping[str, type[Operation]] = {
     "outage": Outage,
     "message": Message,
     "curveball": Throw,
+    "hand_down": HandDown,
     "expire": Expire,
     "reopen": Reopen,
     "void": Void,

@@ -1,16 +1,17 @@
-"""Talking to the interviewer. Modules send JSON; what was said comes back as a fragment of the conversation."""
+"""Talking to the interviewer, and to staff. Modules send JSON; what was said comes back as a fragment of the conversation."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
 from mlsd_app.interviews import room
+from mlsd_app.interviews.hands import hand_raise
 from mlsd_app.interviews.interviewer.questions import assumption_note, constraints_confirm, question_ask
 from mlsd_app.interviews.lists import row_parse
 from mlsd_app.interviews.models import Attempt, Event
@@ -53,6 +54,16 @@ def assume(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     refuse_unless_open(attempt)
     _note(attempt, body, now)
     return _since(request, attempt, whole_number(body, "after"))
+
+
+@require_POST
+@answers_problems
+def hand(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
+    """{"raised": true or false}: asks whoever watches the board to look here."""
+    now, body = timezone.now(), json_body(request)
+    attempt = own_attempt(request, attempt_id, now)
+    raised = hand_raise(attempt=attempt, raised=body.get("raised") is True, actor=attempt.user, now=now)
+    return JsonResponse({"raised": raised})
 
 
 def _note(attempt: Attempt, body: dict[str, object], now: datetime) -> Event:

@@ -1,7 +1,7 @@
 // The stream of an attempt: what happened, as it happens. A page without the lease opens none; without a stream the clock's own
 // questions once a minute bring the same.
 
-const KINDS = ["clock", "prompt", "curveball", "message", "lease", "closed"];
+const KINDS = ["clock", "prompt", "curveball", "message", "lease", "presence", "hand", "closed"];
 
 export class News {
   /** handlers: onNews(kind, data), onBack() after a connection was lost and found again */

@@ -10,6 +10,7 @@ import { fragment, send } from "./http.js";
 import { listenForKeys } from "./room-keys.js";
 import { Lists } from "./lists.js";
 import { News } from "./news.js";
+import { Staff } from "./staff.js";
 import { Tabs } from "./tabs.js";
 import { Talk } from "./talk.js";
 
@@ -34,6 +35,7 @@ class Room {
       onReached: (yes) => this.#reached(yes),
       onSync: () => this.talk.refresh(),
     });
+    this.staff = new Staff(root, this.config.base, (sentence) => this.#banner("said", true, sentence));
     this.news = new News(this.config, { onNews: (kind, data) => this.#news(kind, data), onBack: () => this.clock.sync() });
     if (this.desk.held) this.news.start();
     this.#listen();
@@ -83,6 +85,7 @@ class Room {
       break: () => this.#act("pause", { kind: "break" }),
       resume: () => this.#act("resume"),
       submit: () => this.#askSubmit(),
+      hand: () => this.staff.toggleHand(),
       "take-over": () => this.desk.takeOver(),
       "close-said": () => this.#banner("said", false),
       "closing-keep": () => this.desk.flush(),
@@ -237,7 +240,8 @@ class Room {
   /** When a line of the stream was sent nobody knows, so a clock that differs is asked for rather than believed. */
   #news(kind, data) {
     if (data.clock && this.clock.differs(data.clock)) this.clock.sync();
-    if (kind !== "clock" && kind !== "lease") this.talk.refresh();
+    if (["prompt", "curveball", "message", "closed"].includes(kind)) this.talk.refresh();
+    this.staff.news(kind, data.data);
     if (kind === "curveball") this.#showCurveball();
     if (kind === "closed") this.#closed();
   }

@@ -18,6 +18,7 @@ from mlsd_app.cohorts.live.operations import OPERATIONS
 from mlsd_app.cohorts.models import Audit, Role
 from mlsd_app.cohorts.services import operations
 from mlsd_app.interviews import lifecycle, staff_ops
+from mlsd_app.interviews.hands import hand_raise
 from mlsd_app.interviews.models import Adjust, Attempt, Event, Status, Stop
 from simulators.errors import InvalidInput
 from tests.web.cohorts.conftest import House, client_of
@@ -195,6 +196,8 @@ ARGS: dict[str, dict[str, Any]] = {
 def test_a_preview_says_what_comes_and_changes_nothing(house: House, attempt: Attempt, op: str) -> None:
     if op == "resume":
         staff_ops.staff_pause(attempt=attempt, actor=house.owner, reason=REASON, now=at(200))
+    if op == "hand_down":
+        hand_raise(attempt=attempt, raised=True, actor=house.learner, now=at(200))
     if OPERATIONS[op].of_closed:
         staff_ops.attempt_expire(attempt=attempt, actor=house.owner, reason=REASON, now=at(200))
     args = {"key": attempt.content["interviewer"]["curveballs"][0]["key"]} if op == "curveball" else ARGS.get(op, {})
