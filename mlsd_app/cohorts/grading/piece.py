@@ -31,7 +31,7 @@ from mlsd_app.quiz.questions.base import Question
 from mlsd_app.quiz.served import served
 
 PASSAGES = re.compile(r"\n\s*\n")
-TALK = ("question", "assumption", "confirm", "probe", "closing", "focus", "message")
+TALK = ("question", "assumption", "confirm", "probe", "closing", "focus")  # messages of staff may speak of time
 LEVEL_WORDS = ("Not shown", "Weak", "Mixed", "Solid", "Strong")
 
 
