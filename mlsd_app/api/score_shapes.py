@@ -74,6 +74,7 @@ class Evidence(s.Serializer):  # type: ignore[type-arg]
 class Judgement(s.Serializer):  # type: ignore[type-arg]
     state = s.ChoiceField(choices=ScoreState.choices)
     points = s.FloatField(allow_null=True)
+    max = s.FloatField(help_text="What the mark is out of; 4 for a signal.")
     comment = s.CharField(allow_blank=True)
     version = s.IntegerField()
     holds = s.BooleanField(help_text="Whether it is the one that counts.")

@@ -198,19 +198,19 @@ def _subjects(task: Task, attempt: Attempt, section: Section, card: Scorecard, m
             by_rule=rule,
             by_people=people,
             comments=tuple(comments.get(key, ())),
-            mark=_begun_with(entry, people),
+            mark=_begun_with(people),
             changed=bool(people) and people[0].version != attempt.rubric_version,
         )
 
 
-def _begun_with(entry: ItemCard | SignalCard, people: Sequence[Judgement]) -> MarkGiven:
+def _begun_with(people: Sequence[Judgement]) -> MarkGiven:
     """What a person said last, so that looking again begins there."""
     if not people:
         return MarkGiven()
     last = people[0]
-    level: Any = level_of(last.points, entry.max) if isinstance(entry, ItemCard) else last.points
+    level: Any = level_of(last.points, last.max)
     evidence = [EvidenceGiven(kind=row.kind, ref=row.ref, text=row.text) for row in last.evidence]
-    return MarkGiven(level=int(level) if level is not None else None, evidence=evidence, comment=last.comment)
+    return MarkGiven(level=level, evidence=evidence, comment=last.comment)
 
 
 def _masked(row: Judgement, mask: Mask) -> Judgement:

@@ -32,9 +32,12 @@ class Evidence:
     active_ms: int | None
 
 
+MAX_LEVEL = 4  # of a signal
+
+
 @dataclass(frozen=True)
 class Judgement:
-    """One row: what a rule, a person or a model said. `error` is for staff only."""
+    """One row: what a rule, a person or a model said, out of `max`. `error` is for staff only."""
 
     state: str
     state_words: str
@@ -44,6 +47,7 @@ class Judgement:
     grader: str
     version: int
     holds: bool
+    max: float
     error: str = ""
 
 
@@ -75,6 +79,7 @@ class Judgements:
             grader=str(row.grader) if row.grader and self.viewer == "staff" else "",
             version=row.rubric_version,
             holds=row == holding,
+            max=row.max if isinstance(row, ItemScore) else MAX_LEVEL,
             error=error if self.viewer == "staff" else "",
         )
 
