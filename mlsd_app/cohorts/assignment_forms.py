@@ -191,8 +191,12 @@ class QuizForm(KindForm):
 
 class ChallengeForm(KindForm):
     which = forms.ChoiceField(label="Challenge")
-    seeds = forms.IntegerField(
-        label="Hidden workloads", min_value=1, max_value=10, initial=3, help_text="The same for all, shown after the close."
+    submissions = forms.IntegerField(
+        label="Designs a learner may submit",
+        min_value=1,
+        max_value=50,
+        initial=10,
+        help_text="Over all tries; the best of a try counts. The secret seeds are the same for all, and told after the close.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -202,7 +206,7 @@ class ChallengeForm(KindForm):
 
     def settings(self) -> dict[str, Any]:
         lab, _, challenge = self.cleaned_data["which"].partition("/")
-        return {"lab": lab, "challenge": challenge, "seeds": self.cleaned_data["seeds"]}
+        return {"lab": lab, "challenge": challenge, "submissions": self.cleaned_data["submissions"]}
 
     @classmethod
     def initial_of(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -212,10 +216,9 @@ class ChallengeForm(KindForm):
 class PredictionForm(KindForm):
     which = forms.ChoiceField(label="Lab")
     metrics = forms.CharField(
-        label="Metrics to foretell", max_length=400, help_text="Their keys, parted by commas, such as recall_at_10, p99_ms."
-    )
-    locked = forms.CharField(
-        label="Locked parameters", required=False, max_length=400, help_text="Names, parted by commas; they stay as the lab opens."
+        label="Figures to foretell",
+        max_length=400,
+        help_text="Their keys, parted by commas, such as recall, p99_ms. The lab runs with exactly what is chosen above.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -226,33 +229,17 @@ class PredictionForm(KindForm):
 
     def settings(self) -> dict[str, Any]:
         lab, _, preset = self.cleaned_data["which"].partition("/")
-        return {
-            "lab": lab,
-            "preset": preset,
-            "metrics": _names(self.cleaned_data["metrics"]),
-            "locked": _names(self.cleaned_data["locked"]),
-        }
+        return {"lab": lab, "preset": preset, "metrics": _names(self.cleaned_data["metrics"])}
 
     @classmethod
     def initial_of(cls, settings: Mapping[str, Any]) -> dict[str, Any]:
         if not settings:
             return {}
-        return {"which": f"{settings['lab']}/{settings['preset']}", **{key: ", ".join(settings[key]) for key in ("metrics", "locked")}}
+        return {"which": f"{settings['lab']}/{settings['preset']}", "metrics": ", ".join(settings["metrics"])}
 
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-class DrillForm(KindForm):
-    curveballs = forms.MultipleChoiceField(
-        label="Drills", required=False, widget=forms.CheckboxSelectMultiple, help_text="None: all of them."
-    )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        found = self.problem.interviewer.curveballs if self.problem.interviewer else ()
-        self.fields["curveballs"].choices = [(item.key, item.text) for item in found]  # type: ignore[attr-defined]
 
 
 class ReadingForm(KindForm):
@@ -268,7 +255,6 @@ KIND_FORMS: Mapping[str, type[KindForm]] = {
     Kind.QUIZ: QuizForm,
     Kind.CHALLENGE: ChallengeForm,
     Kind.PREDICTION: PredictionForm,
-    Kind.DRILL: DrillForm,
     Kind.READING: ReadingForm,
 }
 KIND_WORDS: Sequence[tuple[str, str, str]] = (
@@ -276,7 +262,6 @@ KIND_WORDS: Sequence[tuple[str, str, str]] = (
     (Kind.QUIZ, "Quiz", "Questions on one problem, timed if you like."),
     (Kind.CHALLENGE, "Challenge", "A design that must meet targets under a ceiling."),
     (Kind.PREDICTION, "Prediction", "Say what a lab will show before it runs."),
-    (Kind.DRILL, "Failure drill", "What breaks, how it is noticed, what is done."),
     (Kind.READING, "Reading", "Phases of a walkthrough, with notes."),
 )
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mlsd_app.cohorts.known_figures import check_figures
 from mlsd_app.cohorts.models import Kind
 from mlsd_app.cohorts.policy import checked
 from mlsd_app.interviews import presets
@@ -80,7 +81,7 @@ class QuizSettings(Settings):
 class ChallengeSettings(Settings):
     lab: str = Field(min_length=1, max_length=64)
     challenge: str = Field(min_length=1, max_length=64)
-    seeds: int = Field(3, ge=1, le=10)  # hidden workloads it is judged on; the same for all, shown after the close
+    submissions: int = Field(10, ge=1, le=50)  # designs a learner may submit, over all tries
 
     def check(self, problem: Problem) -> None:
         lab = lab_of(problem, self.lab)
@@ -91,27 +92,16 @@ class ChallengeSettings(Settings):
 
 class PredictionSettings(Settings):
     lab: str = Field(min_length=1, max_length=64)
-    preset: str = Field("", max_length=64)
-    metrics: list[str] = Field(min_length=1, max_length=10)  # keys of the lab's metrics to be foretold
-    locked: list[str] = Field(default=[], max_length=30)  # parameters that stay as the preset has them
+    preset: str = Field("", max_length=64)  # "": the lab as it opens
+    metrics: list[str] = Field(min_length=1, max_length=10)  # keys of the figures to be foretold
 
     def check(self, problem: Problem) -> None:
         lab = lab_of(problem, self.lab)
         if self.preset and self.preset not in {preset.key for preset in lab.presets}:
             raise InvalidInput(f"{lab.title} has no preset {self.preset!r}.", field="preset")
-        if unknown := [name for name in self.locked if name not in lab.Params.model_fields]:
-            raise InvalidInput(f"{lab.title} has no parameter {unknown[0]!r}.", field="locked")
-
-
-class DrillSettings(Settings):
-    curveballs: list[str] = Field(default=[], max_length=20)  # keys; none: all of the problem
-
-    def check(self, problem: Problem) -> None:
-        known = [curveball.key for curveball in problem.interviewer.curveballs] if problem.interviewer else []
-        if not known:
-            raise InvalidInput(f"{problem.title} has no failure drills.", field="problem")
-        if unknown := [key for key in self.curveballs if key not in known]:
-            raise InvalidInput(f"{problem.title} has no drill {unknown[0]!r}; it has {', '.join(known)}.", field="curveballs")
+        if len(set(self.metrics)) != len(self.metrics):
+            raise InvalidInput("A figure is named twice.", field="metrics")
+        check_figures(lab, self.preset, self.metrics)
 
 
 class ReadingSettings(Settings):
@@ -130,7 +120,6 @@ MODELS: Mapping[str, type[Settings]] = {
     Kind.QUIZ: QuizSettings,
     Kind.CHALLENGE: ChallengeSettings,
     Kind.PREDICTION: PredictionSettings,
-    Kind.DRILL: DrillSettings,
     Kind.READING: ReadingSettings,
 }
 

@@ -14,6 +14,7 @@ from typing import Any
 import rules
 
 from mlsd_app.accounts.models import User
+from mlsd_app.challenges.models import Submission
 from mlsd_app.cohorts.models import (
     Accommodation,
     AssignedAttempt,
@@ -178,6 +179,8 @@ def assigned_of(thing: Any) -> AssignedAttempt | None:
             return rows.filter(sitting=thing.sitting_id).first()
         case Run():
             return rows.filter(attempt__runlinks__run=thing).first()
+        case Submission():
+            return rows.filter(designs__submission=thing).first()
         case _:
             return None
 
@@ -308,6 +311,7 @@ PERMISSIONS = {
     "see_attempt": attempt_is_visible,
     "see_run": attempt_is_visible,
     "see_response": attempt_is_visible,
+    "see_submission": attempt_is_visible,
     "follow_attempt": manages_attempt | watches_attempt,
     "proctor_attempt": manages_attempt & ~is_own,
     "add_note": ~is_own & (manages_attempt | (grades_attempt & is_closed)),

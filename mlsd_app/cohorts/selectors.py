@@ -11,6 +11,7 @@ from typing import Any
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from mlsd_app.accounts.models import User
+from mlsd_app.challenges.models import Submission
 from mlsd_app.cohorts.models import (
     Accommodation,
     AssignedAttempt,
@@ -23,6 +24,7 @@ from mlsd_app.cohorts.models import (
     Result,
     Role,
     Task,
+    TrySubmission,
 )
 from mlsd_app.interviews.models import LIVE, Attempt, RunLink
 from mlsd_app.interviews.models import Status as AttemptStatus
@@ -185,6 +187,11 @@ def responses_visible_to(user: User) -> QuerySet[Response]:
     return Response.objects.filter(Q(user_id=user.pk) | Q(sitting__in=assigned_visible_to(user).values("sitting")))
 
 
+def submissions_visible_to(user: User) -> QuerySet[Submission]:
+    links = TrySubmission.objects.filter(assigned__in=assigned_visible_to(user).values("pk"))
+    return Submission.objects.filter(Q(user_id=user.pk) | Q(pk__in=links.values("submission")))
+
+
 # --- grading, audit, exports -----------------------------------------------------------------------------------------
 
 
@@ -245,6 +252,7 @@ TWINS: Mapping[str, Twin] = {
     "see_attempt": attempts_visible_to,
     "see_run": runs_visible_to,
     "see_response": responses_visible_to,
+    "see_submission": submissions_visible_to,
     "follow_attempt": attempts_followed_by,
     "proctor_attempt": attempts_proctored_by,
     "add_note": attempts_noted_by,

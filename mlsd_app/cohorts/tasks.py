@@ -5,15 +5,19 @@ from __future__ import annotations
 from celery import shared_task
 from django.utils import timezone
 
+from mlsd_app.cohorts.foretelling import predictions_catch_up
 from mlsd_app.cohorts.grading.results import grading_catch_up, releases_due
 from mlsd_app.cohorts.models import Export
 from mlsd_app.cohorts.services import exports
+from mlsd_app.cohorts.services.begin import tries_close
 
 
 @shared_task(name="cohorts.grading")
 def grading_task() -> None:
-    """Puts what was marked by rule into the queue of graders, and lets out what an assignment shows by itself."""
+    """Closes what nobody handed in, queues what people must grade, and lets out what an assignment shows by itself."""
     now = timezone.now()
+    predictions_catch_up(now=now)
+    tries_close(now=now)
     grading_catch_up(now=now)
     releases_due(now=now)
 

@@ -7,6 +7,7 @@ from mlsd_app.cohorts.views import (
     analytics,
     assignments,
     cohorts,
+    designs,
     exports,
     follow,
     grading,
@@ -94,4 +95,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{ASSIGNMENT}overrides/<int:override_id>/clear", accommodations.override_clear, name="override_clear"),
     path(f"{ASSIGNMENT}begin", assignments.begin, name="begin"),
     path(f"{ASSIGNMENT}tries/<int:try_id>/hand-in", assignments.hand_in, name="hand_in"),
+    # challenges and predictions
+    path(f"{ASSIGNMENT}tries/<int:try_id>/challenge/", designs.challenge, name="try_challenge"),
+    path(f"{ASSIGNMENT}tries/<int:try_id>/predict", designs.predict, name="try_predict"),
+    path(f"{ASSIGNMENT}tries/<int:try_id>/prediction", designs.prediction, name="try_prediction"),
+    path(f"{ASSIGNMENT}submissions/<uuid:submission_id>/", designs.submission, name="submission"),
 ]

@@ -12,7 +12,6 @@ from mlsd_app.accounts.models import User
 from mlsd_app.cohorts.kinds import (
     MODELS,
     ChallengeSettings,
-    DrillSettings,
     MockSettings,
     PredictionSettings,
     QuizSettings,
@@ -20,7 +19,7 @@ from mlsd_app.cohorts.kinds import (
     Settings,
     problem_named,
 )
-from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Cohort, Result
+from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Cohort, Kind, Result
 from mlsd_app.cohorts.panel import assignment_state
 from mlsd_app.cohorts.policies import policy_for
 from mlsd_app.cohorts.policy import Resolved
@@ -29,7 +28,6 @@ from mlsd_app.cohorts.selectors import assignments_for, results_visible_to
 from mlsd_app.cohorts.services.begin import begin_refusal, counts_as_try, is_open, tries_of
 from mlsd_app.interviews.models import Status
 from mlsd_app.interviews.presets import PRESETS
-from mlsd_app.runs.present import presets
 from problems.schema import Problem
 from simulators.registry import labs_of
 
@@ -123,6 +121,8 @@ def url_of(row: AssignedAttempt) -> str:
         return reverse(pages.get(Status(row.attempt.status), "interviews:debrief"), args=[row.attempt_id])
     if row.sitting is not None:
         return reverse("quiz:session" if is_open(row) else "quiz:done", args=[row.sitting_id])
+    if row.assignment.kind == Kind.CHALLENGE:
+        return reverse("cohorts:try_challenge", args=[row.assignment.cohort_id, row.assignment_id, row.pk])
     return ""
 
 
@@ -139,9 +139,9 @@ def facts_of(settings: Settings, policy: Resolved) -> list[tuple[str, str]]:
             limit = _minutes(settings.limit_min * 60, policy) if settings.limit_min else "no limit"
             return [("Questions", str(count)), ("Time", limit), ("Answers", "after each question" if settings.feedback else "at the end")]
         case ChallengeSettings():
-            return [("Judged on", f"{settings.seeds} hidden workloads, the same for everybody")]
+            return [("Designs", f"up to {settings.submissions}, judged on secret seeds that are the same for everybody")]
         case PredictionSettings():
-            return [("Foretell", ", ".join(settings.metrics)), *([("Locked", ", ".join(settings.locked))] if settings.locked else [])]
+            return [("Foretell", f"{len(settings.metrics)} figure{'s' if len(settings.metrics) > 1 else ''}, as 80 % intervals")]
         case _:
             return []
 
@@ -172,22 +172,12 @@ def links_of(settings: Settings, problem: Problem) -> list[tuple[str, str]]:
     match settings:
         case ChallengeSettings():
             return [(_lab_title(problem, settings.lab), reverse("runs:lab", args=[problem.slug, settings.lab]))]
-        case PredictionSettings():
-            return [(_lab_title(problem, settings.lab), _preset_url(problem, settings))]
-        case DrillSettings():
-            return [(f"Drills of {problem.title}", reverse("catalog:phase", args=[problem.slug, "evaluation"]))]
         case ReadingSettings():
             wanted = settings.phases or [phase.key for phase in problem.phases]
             phases = [phase for phase in problem.phases if phase.key in wanted]
             return [(phase.title, reverse("catalog:phase", args=[problem.slug, phase.key])) for phase in phases]
         case _:
             return []
-
-
-def _preset_url(problem: Problem, settings: PredictionSettings) -> str:
-    """The lab as its preset has it; as it opens by itself without one, or when the lab has lost the preset."""
-    found = [link.url for lab in labs_of(problem.slug) if lab.slug == settings.lab for link in presets(lab) if link.key == settings.preset]
-    return found[0] if found else reverse("runs:lab", args=[problem.slug, settings.lab])
 
 
 def _lab_title(problem: Problem, slug: str) -> str:

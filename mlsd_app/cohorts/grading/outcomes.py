@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mlsd_app.accounts.models import User
+from mlsd_app.cohorts import designs, foretelling
 from mlsd_app.cohorts.grading.sections import ANSWER, is_answer
-from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Task
+from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Kind, Task
 from mlsd_app.cohorts.policies import policy_for
 from mlsd_app.cohorts.policy import late_credit
 from mlsd_app.cohorts.rules import finished
@@ -34,7 +35,7 @@ class TryOutcome:
 
     @property
     def state(self) -> str:
-        if self.row.attempt is None and self.row.sitting is None:
+        if self.row.attempt is None and self.row.sitting is None and not self.open_pieces:
             return GRADED
         if self.score is None:
             return UNGRADED
@@ -155,7 +156,15 @@ class _Facts:
         if row.sitting is not None:
             score, weight = quiz_score(row.sitting, {task.section: task.mark for task in tasks if is_answer(task) and task.graded_at})
             return TryOutcome(row, score, weight, "", credit, waiting)
-        return TryOutcome(row, None, 0.0, "", credit, waiting)
+        return self._alone(row, credit, waiting)
+
+    def _alone(self, row: AssignedAttempt, credit: float, waiting: int) -> TryOutcome:
+        """A challenge is judged by machine; predictions and readings bear no marks."""
+        if self.assignment.kind == Kind.CHALLENGE:
+            score, verdict, judging = designs.outcome_of(designs.submissions_in(row))
+            return TryOutcome(row, score, 0.0 if score is None else 100.0, verdict, credit, judging)
+        verdict = foretelling.outcome_of(list(row.predictions.all())) if self.assignment.kind == Kind.PREDICTION else ""
+        return TryOutcome(row, None, 0.0, verdict, credit, waiting)
 
     def _credit(self, row: AssignedAttempt) -> float:
         """By what holds for the person now: time that was granted afterwards counts, too."""

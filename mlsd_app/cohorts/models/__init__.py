@@ -8,6 +8,7 @@ its text stand in `interviews`.
 from __future__ import annotations
 
 from mlsd_app.cohorts.models.assignments import AssignedAttempt, Assignment, Kind, Override, Result, random_salt
+from mlsd_app.cohorts.models.designs import Prediction, TrySubmission
 from mlsd_app.cohorts.models.grading import Comment, Note, Rubric, Task, TaskDraft, TaskSkip
 from mlsd_app.cohorts.models.people import Accommodation, Cohort, Label, Membership, Role, random_seed
 from mlsd_app.cohorts.models.records import Audit, AuditIsFinal, Export
@@ -27,7 +28,9 @@ __all__ = [
     "Note",
     "Override",
     "Result",
+    "Prediction",
     "Role",
+    "TrySubmission",
     "Rubric",
     "Task",
     "TaskDraft",

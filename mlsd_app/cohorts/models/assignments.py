@@ -20,7 +20,6 @@ class Kind(models.TextChoices):
     QUIZ = "quiz", "Quiz"
     CHALLENGE = "challenge", "Challenge"
     PREDICTION = "prediction", "Prediction"
-    DRILL = "drill", "Failure drill"
     READING = "reading", "Reading"
 
 

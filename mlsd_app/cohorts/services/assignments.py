@@ -30,7 +30,7 @@ class AssignmentFields(BaseModel):
 
     title: str = Field(min_length=1, max_length=120)
     brief: str = Field("", max_length=MOST_BRIEF)
-    kind: Literal["mock", "quiz", "challenge", "prediction", "drill", "reading"]
+    kind: Literal["mock", "quiz", "challenge", "prediction", "reading"]
     problem: str = Field(min_length=1, max_length=64)
     settings: dict[str, Any] = {}
     opens_at: AwareDatetime | None = None

@@ -166,3 +166,14 @@ def assignment_hand_in(*, user: User, row: AssignedAttempt, now: datetime) -> As
         mine.save(update_fields=["finished_at"])
         audited(by=By(user), action="assignment.hand_in", thing=mine, cohort=mine.assignment.cohort, now=now, after={"finished_at": now})
     return mine
+
+
+def tries_close(*, now: datetime) -> int:
+    """Hands in tries at challenges and predictions whose window has closed for their learner, as of then; how many."""
+    open_rows = AssignedAttempt.objects.filter(finished_at=None, assignment__kind__in=(Kind.CHALLENGE, Kind.PREDICTION))
+    count = 0
+    for row in open_rows.select_related("assignment__cohort", "user"):
+        closes_at = policy_for(assignment=row.assignment, user=row.user, now=now).closes_at
+        if closes_at is not None and closes_at <= now:
+            count += AssignedAttempt.objects.filter(pk=row.pk, finished_at=None).update(finished_at=closes_at)
+    return count

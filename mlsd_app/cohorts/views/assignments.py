@@ -24,6 +24,7 @@ from mlsd_app.cohorts.selectors import TWINS, assigned_visible_to
 from mlsd_app.cohorts.services import assignments as services
 from mlsd_app.cohorts.services.assignments import AssignmentFields
 from mlsd_app.cohorts.services.begin import assignment_begin, assignment_hand_in
+from mlsd_app.cohorts.views import designs
 from mlsd_app.cohorts.views.access import assignment_or_404, cohort_page, found_or_404, user_of
 from mlsd_app.cohorts.work import facts_of, links_of, settings_of, sources_shown, state_words, url_of, work_of
 from mlsd_app.interviews.refusals import Refused
@@ -47,7 +48,7 @@ def _learner_page(request: HttpRequest, cohort: Cohort, assignment: Assignment) 
     work = work_of(user=user, assignment=assignment, now=now)
     result_seen(user=user, assignment=assignment, now=now)
     context = {"cohort": cohort, "assignment": assignment, "work": work, "sources": sources_shown(work.policy)}
-    return render(request, "cohorts/work.html", context)
+    return render(request, "cohorts/work.html", {**context, **designs.learner_context(work)})
 
 
 def _staff_context(request: HttpRequest, cohort: Cohort, assignment: Assignment) -> dict[str, Any]:
@@ -69,6 +70,7 @@ def _staff_context(request: HttpRequest, cohort: Cohort, assignment: Assignment)
         "overrides": assignment.overrides.select_related("user", "label") if editable else (),
         "override_form": OverrideForm(cohort=cohort) if editable else None,
         "copy_form": CopyForm(cohorts=copies, initial={"to": cohort}) if editable else None,
+        **(designs.staff_context(user, assignment, now) if named else {}),
     }
 
 
