@@ -20,6 +20,7 @@ from mlsd_app.interviews.lifecycle import attempt_start, attempt_submit
 from mlsd_app.interviews.models import Attempt
 from tests.web.cohorts.conftest import NOW
 
+AFTERWARDS = NOW + timedelta(days=1)  # everything was marked by rule before
 TEXTS = {
     "clarify": "I first ask how many vectors there are and how fresh they must be, because that decides the index.",
     "deep_dive": "The graph keeps walking over vectors that it may not return.\n\n"
@@ -70,7 +71,7 @@ def marks_for(task: Task, level: int = 3, **others: MarkGiven) -> dict[str, Mark
     return {key: MarkGiven.model_validate(given) for key in subjects_in(task.assigned.attempt, task.section).required} | others
 
 
-def graded(task: Task, grader: User, *, level: int = 3, now: datetime = NOW) -> Task:
+def graded(task: Task, grader: User, *, level: int = 3, now: datetime = AFTERWARDS) -> Task:
     task_claim(user=grader, task=task, now=now)
     assert task.assigned.attempt is not None
     task.assigned.attempt.refresh_from_db()

@@ -152,7 +152,7 @@ def test_a_new_interview_is_marked_under_the_newest(house: House, assignment: As
 
 def test_marking_anew_asks_people_only_about_what_changed(house: House, assignment: Assignment) -> None:
     row = hand_in(house.learner, assignment)
-    tasks = {task.section: graded(task, house.owner, now=NOW) for task in queued(assignment)}
+    tasks = {task.section: graded(task, house.owner) for task in queued(assignment)}
     attempt = row.attempt
     assert attempt is not None
     old = Verdict.objects.get(attempt=attempt)
@@ -171,7 +171,7 @@ def test_marking_anew_asks_people_only_about_what_changed(house: House, assignme
     subject = next(entry for entry in piece_of(task=task, user=house.owner).subjects if entry.key == f"item:{TEXT_ITEM}")
     assert subject.changed and subject.by_people[0].points == old_mark.points and subject.mark.level == 3
     assert ItemScore.objects.filter(pk=old_mark.pk).exists()
-    assert graded(task, house.owner, level=4, now=NOW + timedelta(hours=2)).state == "graded"
+    assert graded(task, house.owner, level=4).state == "graded"
     assert Verdict.objects.get(attempt=attempt, rubric_version=2).graded_weight == pytest.approx(old.graded_weight, abs=1)
 
 
