@@ -11,6 +11,7 @@ import pytest
 from django.db.models import Model
 
 from mlsd_app.accounts.models import User
+from mlsd_app.challenges.models import Submission
 from mlsd_app.cohorts import rules
 from mlsd_app.cohorts.models import (
     Accommodation,
@@ -25,6 +26,7 @@ from mlsd_app.cohorts.models import (
     Result,
     Role,
     Task,
+    TrySubmission,
 )
 from mlsd_app.cohorts.selectors import TWINS
 from mlsd_app.interviews.models import Attempt, RunLink, Status
@@ -46,6 +48,7 @@ OBJECTS: dict[type[Model], list[str]] = {
     Attempt: ["see_attempt", "follow_attempt", "proctor_attempt", "add_note"],
     Run: ["see_run"],
     Response: ["see_response"],
+    Submission: ["see_submission"],
     Note: ["see_note"],
     Task: ["grade_task"],
     Result: ["see_result", "override_result"],
@@ -113,6 +116,8 @@ class Population:
         row = AssignedAttempt.objects.create(
             assignment=assignment, user=user, number=1, version=1, begun_at=NOW, attempt=attempt, sitting=sitting, finished_at=finished
         )
+        if kind == "alone":
+            TrySubmission.objects.create(assigned=row, submission=self._submission(user))
         graders = [*(other if self.maybe(0.4) else None for other in self.draw.sample(people, 3))]
         Task.objects.create(
             assigned=row, section="deep", order_key="0" * 16, lease_user=graders[0], tagged_to=graders[1], graded_by=graders[2]
@@ -138,6 +143,11 @@ class Population:
         )
         return sitting
 
+    def _submission(self, user: User) -> Submission:
+        names = {"problem": "vector_search", "lab": "x", "challenge": "c", "lab_version": 1, "scope": "s"}
+        number = str(Submission.objects.count())
+        return Submission.objects.create(user=user, design={}, design_hash=number, created_at=NOW, queued_at=NOW, touched_at=NOW, **names)
+
     def _records(self) -> None:
         for cohort in [*self.cohorts, None]:
             for _ in range(4):
@@ -147,6 +157,7 @@ class Population:
         for user in self.draw.sample(self.users, 10):  # what belongs to no cohort
             self._attempt(user, self.users)
             self._sitting(user)
+            self._submission(user)
 
 
 def test_every_rule_has_a_twin_and_a_kind_of_object() -> None:

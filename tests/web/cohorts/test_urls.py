@@ -15,9 +15,10 @@ from django.test import Client
 from django.urls import get_resolver, reverse
 from django.utils import timezone
 
+from mlsd_app.challenges.models import Submission
 from mlsd_app.cohorts.grading.results import results_release
 from mlsd_app.cohorts.grading.rubrics import content_now
-from mlsd_app.cohorts.models import Assignment, Export, Result, Task
+from mlsd_app.cohorts.models import Assignment, Export, Result, Task, TrySubmission
 from mlsd_app.cohorts.services import accommodations, cohorts
 from mlsd_app.cohorts.services.begin import assignment_begin
 from mlsd_app.cohorts.services.exports import export_write
@@ -61,6 +62,7 @@ class Address:
 
 
 C, CA, CM, CT = ("cohort",), ("cohort", "assignment"), ("cohort", "member"), ("cohort", "attempt")
+INTERVAL = {"lower-0": "0.5", "upper-0": "0.9"}
 TABLE = [
     # the panel
     Address("cohorts:list", EVERYBODY),
@@ -135,6 +137,12 @@ TABLE = [
     Address("cohorts:release", MANAGERS, "POST", ids=CA),
     Address("cohorts:result_override", MANAGERS, "POST", ids=("cohort", "assignment", "result"), data={"score": "70", "reason": "x"}),
     Address("cohorts:try_accept", MANAGERS, "POST", ids=("cohort", "assignment", "abandoned"), data={"reason": "ill"}),
+    Address("cohorts:try_challenge", LEARNERS, ids=("cohort", "challenge", "challenge_try")),
+    Address(
+        "cohorts:try_predict", LEARNERS, "POST", ids=("cohort", "prediction", "prediction_try"), data={"lower-0": "0.5", "upper-0": "0.9"}
+    ),
+    Address("cohorts:try_prediction", LEARNERS, ids=("cohort", "prediction", "prediction_try")),
+    Address("cohorts:submission", WATCHERS | LEARNERS, ids=("cohort", "challenge", "submission"), hidden=frozenset({"grader"})),
     # the API
     Address("api:cohorts", EVERYBODY),
     Address("api:cohorts", EVERYBODY, "POST", data={"name": "Mine"}),
@@ -243,6 +251,9 @@ def scene(house: House) -> Scene:
         "export": _file(house).pk,
         "kind": "audit",
         "attempt": uuid4(),
+        **{kind: house.assignment(fields).pk for kind, fields in DESIGN_KINDS.items()},
+        **dict.fromkeys(("challenge_try", "prediction_try"), 1),
+        "submission": uuid4(),
         **dict.fromkeys(HANDED_IN, 1),
         "rubric": content_now(assignment)[1].model_dump(mode="json"),
     }
@@ -255,6 +266,27 @@ def _file(house: House) -> Export:
     return export_write(export=made)
 
 
+def design_try_for(scene: Scene, row: Address) -> None:
+    """The learner's try at the challenge or the prediction that the address names, with a design in it."""
+    for kind in DESIGN_KINDS:
+        if kind in row.ids:
+            assignment = scene.house.cohort.assignments.select_related("cohort").get(pk=scene.ids[kind])
+            tried = assignment_begin(user=scene.house.learner, assignment=assignment, now=NOW)
+            scene.ids[f"{kind}_try"] = tried.pk
+            if "submission" in row.ids:
+                names = {"problem": "vector_search", "lab": "index_tradeoffs", "challenge": "recall_on_a_diet", "lab_version": 1}
+                times = dict.fromkeys(("created_at", "queued_at", "touched_at"), NOW)
+                named = {"user": scene.house.learner, "design_hash": "d", "scope": "s", **names}
+                made, _ = Submission.objects.get_or_create(**named, defaults={"design": {}, **times})
+                TrySubmission.objects.get_or_create(assigned=tried, submission=made)
+                scene.ids["submission"] = made.pk
+
+
+DESIGN_SETTINGS: dict[str, dict[str, Any]] = {
+    "challenge": {"lab": "index_tradeoffs", "challenge": "recall_on_a_diet"},
+    "prediction": {"lab": "index_tradeoffs", "metrics": ["recall"]},
+}
+DESIGN_KINDS = {kind: reading_fields(title=kind, kind=kind, settings=settings) for kind, settings in DESIGN_SETTINGS.items()}
 HANDED_IN = ("task", "result", "abandoned")
 
 
@@ -297,6 +329,7 @@ def test_as_every_role(scene: Scene, row: Address) -> None:
     if "attempt" in row.ids or "<attempt>" in str(row.data):
         scene.ids["attempt"] = _running(scene)
     hand_in_for(scene, row)
+    design_try_for(scene, row)
     for role in ROLES:
         with transaction.atomic():
             answer = ask(scene, row, role)
@@ -330,6 +363,7 @@ def test_ids_of_another_cohort_do_not_exist(scene: Scene, row: Address) -> None:
     if "attempt" in row.ids:
         scene.ids["attempt"] = _running(scene)
     hand_in_for(scene, row)
+    design_try_for(scene, row)
     foreign = Scene(house, {**scene.ids, "cohort": house.elsewhere.pk})
     answer = ask(foreign, row, "stranger")
     assert answer.status_code in (403, 404) and (answer.status_code == 404 or row.allowed == LEARNERS)
@@ -339,7 +373,8 @@ def test_ids_of_another_cohort_do_not_exist(scene: Scene, row: Address) -> None:
 def test_ids_too_large_for_a_column_do_not_exist(scene: Scene) -> None:
     for row in TABLE:
         if row.ids and row.ids != ("code",):
-            huge = Scene(scene.house, {**scene.ids, "try": 1, "cohort" if row.ids == CT else row.ids[-1]: 2**63 + 1})
+            named = "cohort" if row.ids == CT or "submission" in row.ids else row.ids[-1]
+            huge = Scene(scene.house, {**scene.ids, "try": 1, named: 2**63 + 1})
             role = "learner" if row.allowed == LEARNERS else "owner"
             assert ask(huge, row, role).status_code == 404, row
 
@@ -355,6 +390,9 @@ def test_visitors_are_asked_to_sign_in(scene: Scene) -> None:
 def test_a_learner_is_shown_no_accommodation_of_others(scene: Scene) -> None:
     """Nor is a grader or an observer, on any page they can open."""
     scene.ids["attempt"] = _running(scene)
+    for row in TABLE:
+        if row.method == "GET":
+            design_try_for(scene, row)
     for role in ("grader", "observer", "learner"):
         for row in TABLE:
             if row.method == "GET" and role in row.allowed and not row.name.endswith("_stream"):
