@@ -23,7 +23,7 @@ from supervisor.xmlrpc import SupervisorTransport
 from mlsd_app.core.paths import short_socket_path
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_WITHIN_S = 120.0
+READY_WITHIN_S = 300.0  # `up` allows itself 180 after the demo is seeded
 _OURS = ("LOOP45_", "DATABASE_URL", "REDIS_URL")
 
 
