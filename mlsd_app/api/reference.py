@@ -22,6 +22,8 @@ EXAMPLES = {
     "field": "text/clarify",
     "number": "1",
     "claim_id": "1",
+    "export_id": "1",
+    "kind": "responses",
     "sitting_id": "$SITTING",
     "response_id": "1",
     "challenge": "recall_on_a_diet",
