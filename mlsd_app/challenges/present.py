@@ -74,6 +74,11 @@ class DesignForm:
         return [group for group in groups if group.controls]
 
     @property
+    def compares(self) -> bool:
+        """Whether a run may hold several designs side by side."""
+        return any(control.kind == "chips" for group in self.groups for control in group.controls)
+
+    @property
     def fixed(self) -> list[Control]:
         """In the order of declaration; those that mean nothing beside the others left out."""
         return [control for control in self.form.controls if control.name not in self._open]
