@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from mlsd_app.accounts.models import User
+from mlsd_app.cohorts.analytics.demo import demo_quiz_over
 from mlsd_app.cohorts.audit import By
 from mlsd_app.cohorts.grading.demo import demo_graded
 from mlsd_app.cohorts.models import Assignment, Cohort, Label, Membership, Role
@@ -41,6 +42,7 @@ def demo_cohort(*, instructor: User, candidate: User, now: datetime) -> Cohort:
         made = assignments.assignment_create(by=by, cohort=cohort, fields=fields, now=now)
         assignments.assignment_publish(by=by, assignment=made, published=True, now=now)
     demo_graded(by=by, cohort=cohort, learners=demo_learners(cohort)[:6], now=now)
+    demo_quiz_over(by=by, cohort=cohort, learners=demo_learners(cohort), now=now)
     _exceptions(by, cohort, now)
     return cohort
 
