@@ -23,6 +23,7 @@
 //       clock      {clock, sentAt}                 the clock block of a reply; sentAt as performance.now() at sending
 //   writing.typed(field, content)   at every input; of a field that is new, too. Rows are JSON, null deletes
 //   writing.save(field), .flush()   now: on blur; all of them, before a phase change or submit. flush() says whether all is saved
+//   writing.giveUp()                decides against what is not saved
 //   writing.clock(block)            a clock block from elsewhere (stream, re-sync): fields that may be written again go on
 //   writing.refresh()               fetches all fields: after a take-over (done by itself) and after a reconnect
 //   writing.dirty                   names of the fields that are not saved; .text(field) what is shown
@@ -112,6 +113,12 @@ export class Writing {
     return this.#saver(field).choose(which);
   }
 
+  /** Decides against all that is not saved; it stands in the history. Whether that was done. */
+  async giveUp() {
+    const done = await Promise.all(this.dirty.map((field) => this.#saver(field).giveUp()));
+    return done.every(Boolean);
+  }
+
   restoreLeft(field) {
     return this.#saver(field).restoreLeft();
   }
@@ -141,7 +148,7 @@ export class Writing {
 
   async refresh() {
     const response = await this.#request("", { method: "GET" }).catch(() => null);
-    if (response?.status !== 200) return false;
+    if (response?.status !== 200 || !response.body?.fields) return false; // an answer that broke off has no body
     for (const [field, start] of Object.entries(response.body.fields)) this.#saver(field).refresh(start);
     return true;
   }
