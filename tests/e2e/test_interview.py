@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import gzip
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -19,17 +21,13 @@ from tests.live import LiveSite
 
 RUN_MS = 90_000  # a busy machine and a lab that waits its turn
 FIRST_LOAD_BYTES = 150_000
-PASS_TIME = """
-from datetime import timedelta
-from django.db.models import F
-from django.utils import timezone
-from mlsd_app.interviews.models import Attempt, Move, Stop
-past = timedelta(seconds={seconds})
-Move.objects.filter(attempt="{attempt}").update(at=F("at") - past)
-Stop.objects.filter(attempt="{attempt}").update(begin=F("begin") - past)
-Attempt.objects.filter(pk="{attempt}").update(
-    started_at=F("started_at") - past, next_check_at=timezone.now(), clock_seq=F("clock_seq") + 1)
-"""
+PASS_TIME = (
+    "UPDATE interviews_move SET at = strftime('%Y-%m-%d %H:%M:%f', at, :past) WHERE attempt_id = :attempt",
+    """UPDATE interviews_stop SET "begin" = strftime('%Y-%m-%d %H:%M:%f', "begin", :past) WHERE attempt_id = :attempt""",
+    """UPDATE interviews_attempt SET started_at = strftime('%Y-%m-%d %H:%M:%f', started_at, :past),
+       next_check_at = strftime('%Y-%m-%d %H:%M:%f', 'now'), clock_seq = clock_seq + 1 WHERE id = :attempt""",
+)
+OVERTIME = "UPDATE interviews_attempt SET overdue_policy = 'grace', overtime_s = 120 WHERE id = :attempt"
 
 
 @pytest.fixture
@@ -42,11 +40,18 @@ def pass_time(page: Page, live_site: LiveSite) -> Callable[[float], None]:
     """Lets seconds pass on the server; the page then asks for the clock, as it does when a connection comes back."""
 
     def passed(seconds: float) -> None:
-        attempt = page.url.rstrip("/").rsplit("/", 1)[-1]
-        live_site.manage("shell", "-v", "0", "-c", PASS_TIME.format(seconds=seconds, attempt=attempt))
+        change(live_site, page, *PASS_TIME, past=f"-{seconds} seconds")
         page.evaluate("window.dispatchEvent(new Event('online'))")
 
     return passed
+
+
+def change(site: LiveSite, page: Page, *statements: str, **values: str) -> None:
+    """Changes the page's attempt in the site's database at once; a `manage.py` takes longer to start than the shortest states last."""
+    attempt = page.url.rstrip("/").rsplit("/", 1)[-1].replace("-", "")
+    with closing(sqlite3.connect(site.var / "loop45.sqlite3", timeout=10)) as database, database:
+        for statement in statements:
+            database.execute(statement, {"attempt": attempt, **values})
 
 
 def enter(page: Page, *, mode: str = "soft", show: str = "real") -> None:
@@ -163,6 +168,48 @@ def test_an_overrun_says_what_pays_for_it(page: Page, pass_time: Callable[[float
     pass_time(7 * 60)
     expect(page.locator("[data-part=debt]")).to_contain_text("taken from the phases to come", timeout=20_000)
     expect(page.locator("[data-part=phase-remaining]")).to_have_text(re.compile("^\u22122:"))
+
+
+# --- the end -----------------------------------------------------------------------------------------------------------
+
+
+def test_in_overtime_one_writes_on_and_sees_how_long(page: Page, live_site: LiveSite, pass_time: Callable[[float], None]) -> None:
+    enter(page)
+    change(live_site, page, OVERTIME)
+    pass_time(45 * 60 + 5)
+    banner = page.locator("[data-banner=overtime]")
+    expect(banner).to_contain_text("marked as late", timeout=20_000)
+    expect(banner).to_contain_text(re.compile(r"[01]:\d\d of overtime left"))
+    expect(page.locator("[data-part=remaining]")).to_have_text("0:00")
+    answer_field(page).fill("One more thing.")
+    saved(page)
+    pass_time(120)
+    expect(page.locator("[data-banner=closing]")).to_contain_text("Everything you wrote is saved", timeout=20_000)
+    expect(banner).to_be_hidden()
+
+
+def test_what_is_unsaved_at_the_end_can_be_dropped_and_is_kept_aside(
+    page: Page, pass_time: Callable[[float], None], complaints: Complaints
+) -> None:
+    complaints.expect("ERR_FAILED")
+    enter(page)
+    answer_field(page).fill("Filters first.")
+    saved(page)
+    page.route("**/answers/text/clarify", lambda route: route.abort())
+    answer_field(page).fill("Filters first. This is nonsense.")
+    expect(page.locator("[data-banner=unreached]")).to_be_visible(timeout=20_000)
+    pass_time(45 * 60 + 1)
+    banner = page.locator("[data-banner=closing]")
+    expect(banner).to_contain_text("1 field has unsaved text: keep or drop?", timeout=20_000)
+    page.unroute("**/answers/text/clarify")
+    banner.get_by_role("button", name="Drop").click()
+    expect(answer_field(page)).to_have_value("Filters first.")
+    expect(banner).to_contain_text("Everything you wrote is saved")
+    expect(banner.get_by_role("button", name="Drop")).to_be_hidden()
+    kept = page.context.request.get(f"{page.url}answers/text/clarify").json()
+    assert kept["content"] == "Filters first."
+    versions = page.context.request.get(f"{page.url}answers/text/clarify/history").json()["versions"]
+    assert "dropped" in {version["kind"] for version in versions}
 
 
 # --- the clock ---------------------------------------------------------------------------------------------------------

@@ -83,7 +83,7 @@ export class ClockView {
     this.#show();
     const strict = this.config.mode === "strict";
     if (this.backoff.failures === 0 && this.countdown.due(performance.now(), strict)) this.#askAtZero();
-    if (["overtime", "closing"].includes(this.shown.state)) this.#askAtZero(1500);
+    if (this.shown.state === "closing") this.#askAtZero(1500);
   }
 
   #askAtZero(spread = AT_ZERO_MS) {
@@ -98,6 +98,7 @@ export class ClockView {
     const free = shown.remainingMs === null;
     this.part("remaining").textContent = clockText(free ? shown.elapsedMs : shown.remainingMs);
     this.part("phase-remaining").textContent = clockText(shown.phaseRemainingMs ?? shown.spentMs[shown.phase]);
+    if (shown.state === "overtime") this.part("overtime-left").textContent = `${clockText(shown.changeMs)} of overtime left.`;
     const over = (shown.phaseRemainingMs ?? 0) < 0;
     this.room.classList.toggle("is-over", over);
     this.#showDebt(over, shown);

@@ -43,6 +43,7 @@ export class Countdown {
       limitMs: block.limit_ms,
       remainingMs: block.remaining_ms === null ? null : Math.max(0, block.remaining_ms - elapsed),
       phaseRemainingMs: block.phase_remaining_ms === null ? null : block.phase_remaining_ms - elapsed,
+      changeMs: typeof block.change_ms === "number" ? Math.max(0, block.change_ms - elapsed) : null, // until it changes by itself
       elapsedMs: spentMs.reduce((sum, ms) => sum + ms, 0),
       spentMs,
       planMs: block.plan_ms,
@@ -51,9 +52,10 @@ export class Countdown {
     };
   }
 
-  /** Whether the count has come to an end that only the server can declare: of the round, or in strict mode of the phase. */
+  /** Whether the count has come to an end that only the server can declare: of the round, of the overtime, in strict mode of the phase. */
   due(now, strict) {
     const shown = this.at(now);
+    if (shown?.state === "overtime") return shown.changeMs === 0;
     if (!shown || shown.state !== "running") return false;
     return shown.remainingMs === 0 || (strict && shown.phaseRemainingMs !== null && shown.phaseRemainingMs <= 0);
   }

@@ -1,9 +1,7 @@
 // The candidate's fields on the page: texts and rows as they stand, what saving says of them, and the banners that follow from it.
 
 import { showConflict } from "./conflict.js";
-import { send } from "./http.js";
 import { Lease } from "./lease.js";
-import { newId } from "./mirror.js";
 import { Writing } from "./save.js";
 
 const timeOf = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
@@ -31,7 +29,7 @@ export class Desk {
       phasesOf: (field) => this.#phasesOf(field),
       on: (type, detail) => this.#heard(type, detail),
     });
-    this.#showMark(this.lastSaved ? `saved ${timeOf(this.lastSaved)}` : "saved as you type", "");
+    this.#markSaved();
     this.lease.take();
   }
 
@@ -79,15 +77,8 @@ export class Desk {
 
   /** Unsaved text that its writer gives up: the server keeps it in the history, then the field shows what was saved. */
   async dropUnsaved() {
-    const { clientId, epoch } = this.lease;
-    for (const field of this.writing.dirty) {
-      const saver = this.writing.savers.get(field);
-      const op = { op_id: newId(), content: saver.shown, base_rev: saver.rev, client_id: clientId, lease_epoch: epoch };
-      const kept = await send(`${this.config.base}answers/${field}/dropped`, { body: op }).catch(() => null);
-      if (!kept) return this.handlers.banner("said", true, "The site does not answer, so nothing was dropped.");
-      this.typed(field, saver.acked);
-      this.#show({ field, content: saver.acked });
-    }
+    if (await this.writing.giveUp()) this.#markSaved();
+    else this.handlers.banner("said", true, "The site does not answer, so not all of it was dropped.");
   }
 
   get idleMs() {
@@ -199,6 +190,10 @@ export class Desk {
   #leased({ held, label }) {
     this.handlers.banner("lease", !held, label ? ` (${label})` : "");
     this.handlers.onLease(held);
+  }
+
+  #markSaved() {
+    this.#showMark(this.lastSaved ? `saved ${timeOf(this.lastSaved)}` : "saved as you type", "");
   }
 
   #showMark(words, kind) {

@@ -123,6 +123,27 @@ export class Saver {
     return true;
   }
 
+  /**
+   * Decides against what is shown and not saved: the server stores it aside, then what it had stands here again. A write under way may
+   * still arrive, so another follows that undoes it. Whether it was done.
+   */
+  async giveUp() {
+    const mine = this.shown;
+    if (!this.dirty || this.waiting || !(await this.#drop(mine)) || this.shown !== mine) return !this.dirty;
+    const before = this.flying;
+    this.#callOff();
+    this.#show(this.acked);
+    if (!before) {
+      this.#confirmed();
+      return true;
+    }
+    this.flying = { op_id: this.around.newId(), content: this.acked, base_rev: this.rev, after: before.op_id };
+    this.tries = 0;
+    this.#copy();
+    this.#fly();
+    return true;
+  }
+
   // --- copies of earlier pages ---------------------------------------------------------------------------------------------
 
   /** Looks for text that an earlier page could not save. Call it in the tab that may write. */
