@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('cohorts', '0004_grading'),
+        ("cohorts", "0004_grading"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='assignedattempt',
-            name='queued_at',
+            model_name="assignedattempt",
+            name="queued_at",
             field=models.DateTimeField(blank=True, null=True),
         ),
     ]

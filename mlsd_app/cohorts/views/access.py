@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -26,8 +26,8 @@ from simulators.errors import InvalidInput
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=Model)
-View = Callable[..., HttpResponse]
-CohortView = Callable[Concatenate[HttpRequest, Cohort, P], HttpResponse]
+View = Callable[..., HttpResponseBase]
+CohortView = Callable[Concatenate[HttpRequest, Cohort, P], HttpResponseBase]
 LAST_ID = 2**63 - 1
 
 
@@ -39,7 +39,7 @@ def answering(view: View) -> View:
     """For signed-in people only; what cannot be done becomes a page with the reason and its status."""
 
     @wraps(view)
-    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         try:
             return view(request, *args, **kwargs)
         except (Refused, QuizRefused) as refused:
@@ -58,7 +58,7 @@ def cohort_page(action: str) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def wrapped(request: HttpRequest, cohort_id: int, *args: Any, **kwargs: Any) -> HttpResponse:
+        def wrapped(request: HttpRequest, cohort_id: int, *args: Any, **kwargs: Any) -> HttpResponseBase:
             cohort = found_or_404(cohorts_visible_to(user_of(request)), cohort_id, "There is no such cohort among yours.")
             require(request, action, cohort)
             staff_access(by=By.of(request), cohort=cohort, now=timezone.now())
