@@ -11,7 +11,7 @@ from typing import Any
 from django.contrib.auth.models import AnonymousUser
 
 from mlsd_app.accounts.models import User
-from mlsd_app.cohorts.analytics.challenges import words_of
+from mlsd_app.cohorts.analytics.challenges import bound_words
 from mlsd_app.cohorts.models import Assignment
 from mlsd_app.cohorts.rules import may
 from mlsd_app.cohorts.worlds import AssignedRun, Comparable, challenge_of, comparable, labs_in, runs_in
@@ -76,6 +76,12 @@ class TradeMap:
     params_shown: bool = False
     lines: tuple[Assertion, ...] = ()
     reference: Point | None = None
+
+    @property
+    def colour_span(self) -> tuple[float, float] | None:
+        """The least and the most of what colours the dots."""
+        known = [dot.colour for dot in self.dots if dot.colour is not None]
+        return (min(known), max(known)) if known else None
 
 
 def trade_map(*, user: User, assignment: Assignment, asked: Asked, now: datetime) -> TradeMap:
@@ -235,7 +241,7 @@ def map_figure(found: TradeMap) -> Figure:
     xs, ys = [dot.point.x for dot in found.dots], [dot.point.y for dot in found.dots]
     figure = line_figure("cohort-map", title, summary, series, _axis(found.x, xs), _axis(found.y, ys))
     if found.colour:
-        _coloured(figure, [others, own], found.colour)
+        _coloured(figure, [others, own], found.colour_span)
     return _with_lines(figure, found)
 
 
@@ -255,26 +261,19 @@ def _axis(quantity: Quantity, values: Sequence[float]) -> Axis:
     return Axis(quantity.label, quantity.unit, type="log" if wide else "linear")
 
 
-def _coloured(figure: Figure, groups: Sequence[Sequence[Dot]], quantity: Quantity) -> None:
-    """A scale of colours for the third metric; dots without it stay grey."""
-    traces = iter(figure.plot["data"])
-    known = [dot.colour for group in groups for dot in group if dot.colour is not None]
-    if not known:
+def _coloured(figure: Figure, groups: Sequence[Sequence[Dot]], span: tuple[float, float] | None) -> None:
+    """Dark to bright for the third metric; the page says what the ends mean."""
+    if span is None:
         return
-    first = next(group for group in groups if group)
-    for group in groups:
-        if group:
-            trace = next(traces)
-            scale = {"colorscale": "Viridis", "cmin": min(known), "cmax": max(known)}
-            bar = {"title": {"text": quantity.title, "side": "right"}, "thickness": 12}
-            ink = {"color": [dot.colour for dot in group], "showscale": group is first, "colorbar": bar}
-            trace["marker"] = {**trace["marker"], **scale, **ink}
+    for trace, group in zip(figure.plot["data"], [group for group in groups if group], strict=False):
+        scale = {"colorscale": "Viridis", "cmin": span[0], "cmax": span[1], "showscale": False}  # a drawn scale would need inline styles
+        trace["marker"] = {**trace["marker"], **scale, "color": [dot.colour for dot in group]}
 
 
 def _with_lines(figure: Figure, found: TradeMap) -> Figure:
     for assertion in found.lines:
         if found.x and assertion.metric == found.x.key:
-            figure = with_line(figure, label=words_of(assertion), x=assertion.target)
+            figure = with_line(figure, label=bound_words(assertion), x=assertion.target)
         if found.y and assertion.metric == found.y.key:
-            figure = with_line(figure, label=words_of(assertion), y=assertion.target)
+            figure = with_line(figure, label=bound_words(assertion), y=assertion.target)
     return figure

@@ -151,7 +151,12 @@ def _assertions(challenge: Challenge, people: Sequence[Sequence[Design]]) -> lis
 
 def words_of(assertion: Assertion) -> str:
     name = assertion.label or assertion.metric.replace("_", " ")
-    return f"{name} {'at most' if assertion.op == '<=' else 'at least'} {assertion.target:g} {assertion.unit}".strip()
+    return f"{name} {bound_words(assertion)}"
+
+
+def bound_words(assertion: Assertion) -> str:
+    """at most 80,000 numbers"""
+    return f"{'at most' if assertion.op == '<=' else 'at least'} {assertion.target:,g} {assertion.unit}".strip()
 
 
 def _kinds(lab: type[Lab], challenge: Challenge, designs: Mapping[int, Sequence[Design]]) -> tuple[tuple[str, int], ...]:

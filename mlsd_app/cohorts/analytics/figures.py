@@ -11,7 +11,7 @@ from mlsd_app.cohorts.analytics.small import Histogram
 from simulators.figures import Axis, Series, bar_figure, histogram_figure, line_figure, with_line
 from simulators.lab import Figure
 
-PEOPLE = Axis("People", "people")
+PEOPLE = Axis("People")
 SCORE = Axis("Score", "%")
 
 
@@ -32,7 +32,7 @@ def weeks_figure(weeks: Sequence[tuple[date, int]]) -> list[Figure]:
     title = f"{counts[-1]:.0f} learners at work this week, at most {max(counts):.0f} in a week"
     summary = f"Learners at work a week over {len(weeks)} weeks: at most {max(counts):.0f}, {counts[-1]:.0f} in the last."
     series = [Series("learners", [week.isoformat() for week, _ in weeks], counts)]
-    return [bar_figure("weeks", title, summary, series, Axis("Week from Monday"), Axis("Learners", "people"))]
+    return [bar_figure("weeks", title, summary, series, Axis("Week from Monday"), Axis("Learners"))]
 
 
 def phase_figures(phases: Sequence[PhaseRow]) -> list[Figure]:

@@ -22,6 +22,12 @@ def figure(value: float | None, digits: int = 0) -> str:
 
 
 @register.filter
+def times(ratio: float) -> str:
+    """A factor with three significant digits, none of them idle."""
+    return f"{ratio:.3g}" if ratio < 1000 else f"{ratio:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+@register.filter
 def percent_of(value: float | None) -> str:
     """A share as percent, or a dash."""
     return NOTHING if value is None else f"{100 * value:.0f}\N{NO-BREAK SPACE}%"

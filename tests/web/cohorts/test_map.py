@@ -179,7 +179,7 @@ def test_targets_ceilings_and_units_are_drawn(house: House, task: Assignment, pe
     layout, data = map_figure(found).plot["layout"], map_figure(found).plot["data"]
     assert "numbers" in layout["xaxis"]["title"]["text"] and "%" in layout["yaxis"]["title"]["text"]
     labels = [shape["label"]["text"] for shape in layout["shapes"]]
-    assert len(labels) == 2 and any("80000" in label for label in labels)
+    assert len(labels) == 2 and any("80,000" in label for label in labels)
     assert len(found.front) == 7  # each of the seven is smaller or closer than the others; the eighth is neither
     assert data[0]["marker"]["color"] == [7.0] * 8
 
