@@ -31,6 +31,7 @@ MOST_SUBJECTS = 120
 MOST_BYTES = 100_000
 MOST_COMMENTS = 50  # kept for use again, of one point
 LONGEST_COMMENT = 500
+NUL = "\\u0000"  # as JSON writes it; PostgreSQL stores none
 ANSWER_SUBJECT = "answer"  # the one subject of a quiz's free answer
 
 
@@ -61,6 +62,8 @@ def marks_checked(given: object) -> dict[str, MarkGiven]:
     """Raises InvalidInput, with the subject as field, for what is no mark."""
     if not isinstance(given, Mapping) or len(given) > MOST_SUBJECTS or len(json.dumps(given)) > MOST_BYTES:
         raise InvalidInput(f"Marks are at most {MOST_SUBJECTS} points by their name, and {MOST_BYTES:,} characters in all.", field="marks")
+    if NUL in json.dumps(given):
+        raise InvalidInput("The marks have a NUL character, which cannot be kept.", field="marks")
     try:
         return _ADAPTER.validate_python({str(key): value for key, value in given.items()})
     except ValidationError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -10,6 +11,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from mlsd_app.cohorts.audit import By, audited
+from mlsd_app.cohorts.grading.marks import NUL
 from mlsd_app.cohorts.grading.rubric_content import OWN, ItemChange, RubricContent, changes, content_of, rubric_from, to_judge_again
 from mlsd_app.cohorts.grading.sections import SECTIONS
 from mlsd_app.cohorts.kinds import problem_named
@@ -74,6 +76,8 @@ def rubric_save(
     row = Assignment.objects.select_for_update(of=("self",)).select_related("cohort").get(pk=assignment.pk)
     base, (version, old) = problem_rubric(row), content_now(row)
     new = checked(RubricContent, content, field="content")
+    if NUL in json.dumps(new.model_dump(mode="json")):
+        raise InvalidInput("The rubric has a NUL character, which cannot be kept.", field="content")
     if version != base_version:
         words = "Somebody saved the rubric since you opened it. Yours is below; save again to put it in its place."
         raise Refused("stale", words, 409, {"version": version, "diff": [entry.id for entry in changes(old, new)]})

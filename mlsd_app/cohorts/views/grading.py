@@ -81,7 +81,7 @@ def show_queue(request: HttpRequest, cohort: Cohort, assignment_id: int) -> Http
 def take_next(request: HttpRequest, cohort: Cohort, assignment_id: int) -> HttpResponse:
     assignment = assignment_or_404(request, cohort, assignment_id)
     grading_catch_up(now=timezone.now(), assignment=assignment)
-    return _to_next(request, cohort, assignment, request.POST.get("section", ""))
+    return _to_next(request, cohort, assignment, request.POST.get("section", "").replace("\0", ""))
 
 
 def _to_next(request: HttpRequest, cohort: Cohort, assignment: Assignment, section: str) -> HttpResponse:

@@ -188,6 +188,7 @@ def test_nobody_hands_in_what_another_holds(task: Task, grader: User, house: Hou
         {"a": {"evidence": [QUOTE] * 13}},
         {str(number): {} for number in range(121)},
         {"a": {"comment": "x" * 100_000}},
+        {"a": {"comment": "\0"}},
     ],
 )
 def test_what_is_no_mark_is_refused(given: Any) -> None:
