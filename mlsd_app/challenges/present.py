@@ -86,12 +86,21 @@ class DesignForm:
     @property
     def fixed_shown(self) -> list[tuple[str, str, str]]:
         """(title, value, unit)"""
-        return [(control.title, shown(control.field, control.value), control.unit) for control in self.fixed if not control.hidden]
+        return _shown_controls(self.fixed)
 
     @property
     def general_errors(self) -> list[str]:
         open_fields = {control.name for group in self.groups for control in group.controls}
         return [sentence for name, sentence in self.form.errors.items() if name not in open_fields]
+
+
+def _shown_controls(controls: Sequence[Control]) -> list[tuple[str, str, str]]:
+    return [(control.title, shown(control.field, control.value), control.unit) for control in controls if not control.hidden]
+
+
+def params_shown(lab: type[Lab], values: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """(title, value, unit) of what a run with these parameters has, fields that mean nothing there left out."""
+    return _shown_controls(LabForm(lab, values).controls)
 
 
 def shown(field: Field, value: Any) -> str:

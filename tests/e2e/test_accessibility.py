@@ -4,7 +4,8 @@ A page is loaded once, on a phone, and then looked at four ways, as by a reader 
 night: a run of a lab costs seconds, a look a fraction of one.
 
 The `page` fixture adds the rest: a message about the Content-Security-Policy, a script error or a request to another host fails
-the test. A page that is new gets a line in PAGES or OWN_PAGES.
+the test. A page that is new gets a line in PAGES or OWN_PAGES. Of cohorts and challenges one page of every kind is found by its links;
+rooms of interviews, the quiz at work, the live board and grading have their own tests, which look at them in all their states.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+from mlsd_app.core.demo import PEOPLE
 from problems.base import PHASES
 from problems.loader import all_problems
 from simulators.registry import labs
@@ -36,12 +38,22 @@ PAGES = [
     "/method/",
     "/method/readiness/",
     "/labs/",
+    "/challenges/",
+    "/challenges/vector_search/index_tradeoffs/recall_on_a_diet/",
     *LABS,
+    "/interviews/",
+    f"/interviews/?problem={COMPLETE}",
+    "/quiz/",
+    f"/quiz/problems/{COMPLETE}/",
+    "/quiz/plan/",
+    "/quiz/readiness/",
+    "/cohorts/join/",
     "/account/login/",
     "/account/signup/",
     "/account/password/reset/",
     "/api/",
 ]
+WALKS = [("instructor", "/cohorts/", 15), ("candidate", "/cohorts/", 3), ("candidate", "/challenges/", 2)]  # at least so many kinds
 OWN_PAGES = ["/runs/", "/account/", "/account/tokens/", "/account/delete/"]  # of whoever has written something
 
 
@@ -112,6 +124,45 @@ def test_pages_of_ones_own(page: Page) -> None:
         assert answer is not None and answer.status == 200, path
         found[path] = faults(page)
     assert found == dict.fromkeys(OWN_PAGES, {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("username", "start", "kinds"), WALKS)
+def test_every_kind_of_page_that_links_lead_to(page: Page, username: str, start: str, kinds: int) -> None:
+    sign_in(page, username)
+    found: dict[str, dict[str, list[str]]] = {}
+    to_see = [start]
+    while to_see:
+        path = to_see.pop()
+        if kind(path) in found:
+            continue
+        answer = page.goto(path)
+        assert answer is not None and answer.status == 200, path
+        found[kind(path)] = faults(page)
+        to_see += links(page, start)
+    assert found == dict.fromkeys(found, {})
+    assert len(found) >= kinds, sorted(found)
+
+
+def sign_in(page: Page, username: str) -> None:
+    page.goto("/account/login/")
+    page.get_by_label("User name or e-mail").fill(username)
+    page.get_by_label("Password").fill(next(person.password for person in PEOPLE if person.username == username))
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/login/" not in url)
+
+
+def kind(path: str) -> str:
+    """Pages that differ by a number, an id or a name are of one kind."""
+    return re.sub(r"/([0-9a-f-]{36}|\d+)/", "/*/", re.sub(r"^/challenges/(?!submissions/).+", "/challenges/*/", path))
+
+
+def links(page: Page, below: str) -> list[str]:
+    """Where the page leads, without files and without what only repeats a page with other filters."""
+    found: list[str] = page.evaluate(
+        "[...document.querySelectorAll('main a[href]:not([download])')].map((link) => new URL(link.href).pathname)"
+    )
+    return [path for path in dict.fromkeys(found) if path.startswith(below) and path.endswith("/")]
 
 
 def test_faults_are_pages_too(page: Page, complaints: Complaints) -> None:

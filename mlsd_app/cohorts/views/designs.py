@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from mlsd_app.accounts.models import User
-from mlsd_app.challenges.present import DesignForm, page_context, submission_shown
+from mlsd_app.challenges.present import DesignForm, page_context, params_shown, submission_shown
 from mlsd_app.challenges.services import seeds_of
 from mlsd_app.challenges.views import design_from
 from mlsd_app.cohorts import designs, foretelling
@@ -171,6 +171,7 @@ def prediction_context(row: AssignedAttempt, sent: dict[str, str] | None = None,
         "lab": lab,
         "lab_question": question(lab),
         "preset": preset,
+        "params_shown": params_shown(lab, preset.values if preset else {}),
         "asked": asked,
         "told": told,
         "run": run,
