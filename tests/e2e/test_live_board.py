@@ -134,7 +134,7 @@ def test_the_candidate_sees_who_follows_and_raises_a_hand(scene: Scene) -> None:
     scene.type("Seen as it is saved.")
     expect(scene.board.locator(".follow-words")).to_have_text("Seen as it is saved.")
     assert faults(scene.board) == {}
-    scene.board.get_by_label("Note").fill("Begins with recall.")
+    scene.board.get_by_role("textbox", name="Note").fill("Begins with recall.")
     scene.board.get_by_role("button", name="Keep at this second").click()
     expect(scene.board.get_by_text("Begins with recall.")).to_be_visible()
     scene.board.goto(f"/cohorts/{scene.cohort}/live/")

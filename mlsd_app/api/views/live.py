@@ -22,12 +22,11 @@ from mlsd_app.api.operations import LAST_EVENT_ID, operation
 from mlsd_app.api.views.cohorts import by_of, cohort_for, given, user_of
 from mlsd_app.api.views.runs import EventStreamRenderer
 from mlsd_app.cohorts.live.rows import Filter, Row, board_rows
-from mlsd_app.cohorts.live.stream import watch_board
+from mlsd_app.cohorts.live.stream import event_number, watch_board
 from mlsd_app.cohorts.rules import may
 from mlsd_app.cohorts.services import operations as services
 from mlsd_app.core.sse import event_stream
 from mlsd_app.interviews.lifecycle import clock_block
-from mlsd_app.runs.stream import resume_after
 
 TAG = "cohorts"
 
@@ -85,10 +84,10 @@ def stream(request: Request, cohort_id: int) -> StreamingHttpResponse:
     """Server-sent events: `rows` with ids and HTML of rows that changed, `gone`, and now and then `all` ids; `beat`; `over`, the last."""
     asked = _filter(request.query_params)
     cohort = cohort_for(request, cohort_id, "watch_live")
-    return event_stream(_encoded(user_of(request).pk, cohort.pk, asked, resume_after(request.headers.get("Last-Event-ID"))))
+    return event_stream(_encoded(user_of(request).pk, cohort.pk, asked, event_number(request.headers.get("Last-Event-ID"))))
 
 
-async def _encoded(user_id: int, cohort_id: int, asked: Filter, after: str) -> AsyncIterator[str]:
+async def _encoded(user_id: int, cohort_id: int, asked: Filter, after: int | None) -> AsyncIterator[str]:
     async for event in watch_board(user_id=user_id, cohort_id=cohort_id, asked=asked, after=after):
         yield event.encode()
 

@@ -1,16 +1,17 @@
-"""Following a board or one interview. Redis says whose row to look at again, the database what stands in it.
+"""Following a board or one interview. Redis only says that something happened, the log of the interviews what.
 
 A board's events: `rows` {"now", "rows": [{"id", "html"}], "gone": [ids]}, with `all`, the ids in order, where it tells the whole board;
-`beat` every 15 s when there is nothing to tell; `over` when the reader may not watch any more. Ids are those of the Redis stream: a page
-that comes back with the last one is told what happened since; where Redis has forgotten, the whole board.
+`beat` every 15 s when there is nothing to tell; `over` when the reader may not watch any more. Their id is that of the newest event of
+the log that was looked at: a page that comes back with it is told of what happened since.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -35,11 +36,9 @@ from mlsd_app.runs.stream import Event as Sent
 
 BEAT_S = 15.0
 FRESH_S = 30.0  # the whole board from the database, whatever Redis said
-BLOCK_MS = 3000
-WITHOUT_REDIS_S = 5.0
-GATHER_S = 0.25  # hints that come together are looked at together
+LOOK_EVERY_MS = 1000  # also without a hint
+GATHER_S = 0.25  # what comes together is looked at together
 AT_ONCE = 2000
-START = "0-0"
 
 
 def render_row(row: Row, cohort: Cohort, *, manages: bool) -> str:
@@ -47,51 +46,24 @@ def render_row(row: Row, cohort: Cohort, *, manages: bool) -> str:
         return render_to_string("cohorts/_live_row.html", {"row": row, "cohort": cohort, "manages": manages}).strip()
 
 
-# --- hints of a Redis stream -----------------------------------------------------------------------------------------
+def from_now() -> str:
+    """Where a Redis stream is read on from: its entries are numbered by the time."""
+    return f"{round(time.time() * 1000)}-0"
 
 
-@dataclass
-class Hints:
-    """Reads on in a Redis stream. `position` is the last entry read."""
+async def wake(client: redis.asyncio.Redis, key: str, position: str) -> str:
+    """Until something is written to the Redis stream, or LOOK_EVERY_MS; where it has been read to.
 
-    client: redis.asyncio.Redis
-    key: str
-    position: str = START
-
-    async def begin(self, after: str) -> bool:
-        """Goes on after entry `after` if Redis still has what came next; False: it starts at the end, and what came before is unknown."""
-        oldest: Any
-        newest: Any
-        try:
-            oldest, newest = await self.client.xrange(self.key, count=1), await self.client.xrevrange(self.key, count=1)
-        except redis.RedisError:
-            return False
-        known = bool(oldest and _number(oldest[0][0]) <= _number(after) <= _number(newest[0][0]))
-        self.position = after if known else newest[0][0] if newest else START
-        return known
-
-    async def wait(self) -> list[Mapping[str, str]] | None:
-        """What is new, after a while also nothing; None where Redis does not say."""
-        try:
-            if not (found := await self._read(BLOCK_MS)):
-                return []
-            await asyncio.sleep(GATHER_S)
-            return found + await self._read(None)
-        except redis.RedisError:
-            await asyncio.sleep(WITHOUT_REDIS_S)
-            return None
-
-    async def _read(self, block_ms: int | None) -> list[Mapping[str, str]]:
-        found: Any = await self.client.xread({self.key: self.position}, count=AT_ONCE, block=block_ms)
-        entries = found[0][1] if found else []
-        if entries:
-            self.position = entries[-1][0]
-        return [values for _, values in entries]
-
-
-def _number(entry: str) -> tuple[int, int]:
-    milliseconds, _, number = entry.partition("-")
-    return int(milliseconds), int(number or 0)
+    Without a hint the log is looked at all the same: a write that found Redis slow tells nobody for some seconds.
+    """
+    try:
+        found: Any = await client.xread({key: position}, count=AT_ONCE, block=LOOK_EVERY_MS)
+    except redis.RedisError:
+        await asyncio.sleep(LOOK_EVERY_MS / 1000)
+        return position
+    if found:
+        await asyncio.sleep(GATHER_S)
+    return str(found[0][1][-1][0]) if found else position
 
 
 # --- a board ---------------------------------------------------------------------------------------------------------
@@ -99,67 +71,84 @@ def _number(entry: str) -> tuple[int, int]:
 
 @dataclass
 class Board:
-    """What one page shows of a cohort, as far as it was told."""
+    """What one page shows of a cohort, as far as it was told. `seen`: the newest event of the log that was looked at, None: none yet."""
 
     user_id: int
     cohort_id: int
     asked: Filter
+    seen: int | None = None
     told: dict[str, int] = field(default_factory=dict)  # {attempt id: hash of its row}
 
-    def news(self, only: Iterable[UUID] | None) -> dict[str, Any] | None:
+    def news(self, whole: bool) -> dict[str, Any] | None:
         """`read` for a stream: a board stays open for hours and needs the database for a moment now and then."""
         try:
-            return self.read(only)
+            return self.read(whole)
         finally:
             close_old_connections()
 
-    def read(self, only: Iterable[UUID] | None = None) -> dict[str, Any] | None:
-        """Rows that look different from what was told, of `only` these attempts or of all; None for somebody who may not watch."""
+    def read(self, whole: bool = True) -> dict[str, Any] | None:
+        """Rows that look different from what was told, of what had events since the last look or of the whole board.
+
+        None for somebody who may not watch.
+        """
         user, cohort = User.objects.filter(pk=self.user_id).first(), Cohort.objects.filter(pk=self.cohort_id).first()
         if user is None or cohort is None or not may(user, "watch_live", cohort):
             return None
-        now, manages = timezone.now(), may(user, "manage_learners", cohort)
-        wanted = None if only is None else set(only)
-        rows = board_rows(user=user, cohort=cohort, asked=self.asked, now=now, only=wanted)
+        only = self._touched(whole)
+        now = timezone.now()
+        if only is not None and not only:
+            return {"now": now.isoformat(), "rows": [], "gone": []}
+        rows = board_rows(user=user, cohort=cohort, asked=self.asked, now=now, only=only)
+        return self._told(rows, cohort, may(user, "manage_learners", cohort), only, now)
+
+    def _touched(self, whole: bool) -> set[UUID] | None:
+        """Interviews with events since the last look; None for all, where that is asked for, unknown or too much to tell one by one."""
+        if whole or self.seen is None:
+            self.seen = Event.objects.aggregate(last=Max("pk"))["last"] or 0
+            return None
+        events = Event.objects.filter(pk__gt=self.seen, attempt__board=f"cohort:{self.cohort_id}").order_by("pk")
+        found = list(events.values_list("pk", "attempt")[:AT_ONCE])
+        self.seen = found[-1][0] if found else self.seen
+        return {attempt for _, attempt in found} if len(found) < AT_ONCE else None
+
+    def _told(self, rows: list[Row], cohort: Cohort, manages: bool, only: set[UUID] | None, now: datetime) -> dict[str, Any]:
         html = {str(row.attempt.pk): render_row(row, cohort, manages=manages) for row in rows}
         changed = [{"id": pk, "html": text} for pk, text in html.items() if self.told.get(pk) != hash(text)]
-        away = self.told.keys() - html.keys() if wanted is None else {str(pk) for pk in wanted} - html.keys()
+        away = self.told.keys() - html.keys() if only is None else {str(pk) for pk in only} - html.keys()
         self.told = {pk: mark for pk, mark in self.told.items() if pk not in away} | {pk: hash(text) for pk, text in html.items()}
         answer: dict[str, Any] = {"now": now.isoformat(), "rows": changed, "gone": sorted(away)}
-        return answer | ({"all": list(html)} if wanted is None else {})
+        return answer | ({"all": list(html)} if only is None else {})
 
 
-async def watch_board(*, user_id: int, cohort_id: int, asked: Filter, after: str = START) -> AsyncIterator[Sent]:
-    """The board as it changes, for as long as the reader may watch."""
-    client, board = async_connection(), Board(user_id, cohort_id, asked)
-    hints = Hints(client, board_key(f"cohort:{cohort_id}"))
-    look = sync_to_async(board.news)
+async def watch_board(*, user_id: int, cohort_id: int, asked: Filter, after: int | None = None) -> AsyncIterator[Sent]:
+    """The board as it changes, for as long as the reader may watch; with `after`, an event's id, only what happened since."""
+    client, board = async_connection(), Board(user_id, cohort_id, asked, after)
+    look, position = sync_to_async(board.news), from_now()
+    said_at = time.monotonic()
+    fresh_at = float("-inf") if after is None else said_at
     try:
-        whole, only, said_at, fresh_at = not await hints.begin(after), set[UUID](), time.monotonic(), float("-inf")
-        if not whole:
-            fresh_at = time.monotonic()
         while True:
-            whole = whole or time.monotonic() - fresh_at >= FRESH_S
-            if whole or only:
-                news = await look(None if whole else only)
-                if news is None:
-                    yield Sent("", "over", {})
-                    return
-                fresh_at = time.monotonic() if whole else fresh_at
-                if whole or news["rows"] or news["gone"]:
-                    said_at = time.monotonic()
-                    yield Sent(hints.position, "rows", news)
-            if time.monotonic() - said_at >= BEAT_S:
+            whole = time.monotonic() - fresh_at >= FRESH_S
+            news = await look(whole)
+            if news is None:
+                yield Sent("", "over", {})
+                return
+            fresh_at = time.monotonic() if "all" in news else fresh_at
+            if "all" in news or news["rows"] or news["gone"]:
                 said_at = time.monotonic()
-                yield Sent("", "beat", {"now": timezone.now().isoformat()})
-            found = await hints.wait()
-            whole, only = found is None, _attempts(found or ())
+                yield Sent(str(board.seen), "rows", news)
+            elif time.monotonic() - said_at >= BEAT_S:
+                said_at = time.monotonic()
+                yield Sent("", "beat", {"now": news["now"]})
+            position = await wake(client, board_key(f"cohort:{cohort_id}"), position)
     finally:
         await client.aclose()
 
 
-def _attempts(entries: Iterable[Mapping[str, str]]) -> set[UUID]:
-    return {UUID(entry["attempt"]) for entry in entries}
+def event_number(header: str | None) -> int | None:
+    """The id of an event that a page sends as Last-Event-ID; None for anything else."""
+    given = header or ""
+    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
 
 
 # --- one interview ---------------------------------------------------------------------------------------------------
@@ -170,12 +159,10 @@ async def watch_attempt(*, user_id: int, attempt_id: UUID, allowed: Callable[[],
 
     tell  the candidate is told that somebody follows, and when nobody does any more
     """
-    client = async_connection()
-    hints = Hints(client, attempt_key(attempt_id))
+    client, position = async_connection(), from_now()
     look, seq, said_at = sync_to_async(_look), -1, float("-inf")
     here = presence.Here(attempt_id, user_id) if tell else None
     try:
-        await hints.begin(START)
         while True:
             if here:
                 await sync_to_async(here.stay)()
@@ -187,7 +174,7 @@ async def watch_attempt(*, user_id: int, attempt_id: UUID, allowed: Callable[[],
                 said_at = time.monotonic()
                 yield Sent("", "news" if last != seq else "beat", {"seq": last})
             seq = last
-            await hints.wait()
+            position = await wake(client, attempt_key(attempt_id), position)
     finally:
         if here:
             await asyncio.shield(sync_to_async(here.leave)())

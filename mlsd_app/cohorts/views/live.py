@@ -21,7 +21,7 @@ from mlsd_app.cohorts.audit import By
 from mlsd_app.cohorts.live.follow import events_left
 from mlsd_app.cohorts.live.operations import OPERATIONS
 from mlsd_app.cohorts.live.rows import FLAGS, MOST, Filter, board_rows, names_of
-from mlsd_app.cohorts.live.stream import Board, watch_board
+from mlsd_app.cohorts.live.stream import Board, event_number, watch_board
 from mlsd_app.cohorts.live_forms import OperationForm
 from mlsd_app.cohorts.models import Cohort, Kind
 from mlsd_app.cohorts.rules import may
@@ -31,7 +31,6 @@ from mlsd_app.cohorts.views.access import cohort_page, user_of
 from mlsd_app.core.sse import event_stream
 from mlsd_app.interviews.models import Attempt
 from mlsd_app.interviews.refusals import Refused
-from mlsd_app.runs.stream import resume_after
 from simulators.errors import InvalidInput
 
 MAX_ID = 2**63 - 1
@@ -78,7 +77,7 @@ async def stream(request: HttpRequest, cohort_id: int) -> HttpResponseBase:
     if status != 200:
         return HttpResponse(status=status)
     user = cast(User, await request.auser())
-    return event_stream(_encoded(user.pk, cohort_id, filter_of(request), resume_after(request.headers.get("Last-Event-ID"))))
+    return event_stream(_encoded(user.pk, cohort_id, filter_of(request), event_number(request.headers.get("Last-Event-ID"))))
 
 
 def stream_status(request: HttpRequest, cohort_id: int) -> int:
@@ -92,7 +91,7 @@ def stream_status(request: HttpRequest, cohort_id: int) -> int:
     return 200 if may(user, "watch_live", cohort) else 403
 
 
-async def _encoded(user_id: int, cohort_id: int, asked: Filter, after: str) -> AsyncIterator[str]:
+async def _encoded(user_id: int, cohort_id: int, asked: Filter, after: int | None) -> AsyncIterator[str]:
     async for event in watch_board(user_id=user_id, cohort_id=cohort_id, asked=asked, after=after):
         yield event.encode()
 
