@@ -16,6 +16,6 @@ for (const time of document.querySelectorAll("time[data-local]")) {
   if (offset(moment, time.dataset.local) === offset(moment, OWN)) continue;
   const own = document.createElement("span");
   own.className = "own-time";
-  own.textContent = ` (${moment.toLocaleString([], { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" })} your time)`;
+  own.textContent = ` (${moment.toLocaleString("en-GB", { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", hour12: false })} your time)`;
   time.after(own);
 }
