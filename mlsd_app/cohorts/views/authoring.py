@@ -45,9 +45,13 @@ class PasteForm(PanelForm):
     )
 
 
-def require_author(user: User) -> None:
+def may_author(user: User) -> bool:
     """The owner of any cohort, and site staff."""
-    if not (user.is_staff or cohorts_as(user, (Role.OWNER,)).exists()):
+    return user.is_staff or cohorts_as(user, (Role.OWNER,)).exists()
+
+
+def require_author(user: User) -> None:
+    if not may_author(user):
         raise PermissionDenied("Checking problems is for owners of a cohort.")
 
 

@@ -15,6 +15,7 @@ from mlsd_app.cohorts.models import Cohort, Membership, Role
 from mlsd_app.cohorts.rules import role_in
 from mlsd_app.cohorts.services import codes, cohorts, members
 from mlsd_app.cohorts.views.access import answering, cohort_page, user_of
+from mlsd_app.cohorts.views.authoring import may_author
 from mlsd_app.cohorts.work import learner_rows
 from mlsd_app.interviews.refusals import Refused
 from simulators.errors import InvalidInput
@@ -31,7 +32,7 @@ def _listing(request: HttpRequest, form: JoinForm, status: int = 200) -> HttpRes
     if user.is_guest:
         return render(request, "cohorts/guest.html", status=status)
     cards = panel.cohort_cards(user=user, now=timezone.now())
-    return render(request, "cohorts/list.html", {"cards": cards, "form": form}, status=status)
+    return render(request, "cohorts/list.html", {"cards": cards, "form": form, "authoring": may_author(user)}, status=status)
 
 
 @require_http_methods(["GET", "POST"])

@@ -23,6 +23,7 @@ from tests.web.cohorts.group import learners, metric, run_made
 UP, DOWN = "up", "down"
 LAB = get_lab("ads_ctr", "ctr_models")
 TASK = LAB.challenges[0]
+OPEN_DAYS = 30_000  # pages and API ask the real clock
 
 
 def beaten(point: Point, others: list[Point], x: str, y: str) -> bool:
@@ -80,7 +81,7 @@ def test_every_lab_says_what_its_world_is() -> None:
 @pytest.fixture
 def task(house: House) -> Assignment:
     fields = {"title": "Design", "kind": "challenge", "problem": LAB.problem, "settings": {"lab": LAB.slug, "challenge": TASK.slug}}
-    return house.assignment(AssignmentFields.model_validate({**fields, "closes_at": NOW + timedelta(days=2)}))
+    return house.assignment(AssignmentFields.model_validate({**fields, "closes_at": NOW + timedelta(days=OPEN_DAYS)}))
 
 
 def handed_in(task: Assignment, user: User, *, done: bool = True) -> AssignedAttempt:
@@ -164,7 +165,7 @@ def test_dots_of_others_carry_neither_name_nor_parameters_before_the_close(house
     answer = client_of(house.learner).get(f"/api/v1/assignments/{task.pk}/map?names=true").content.decode()
     for body in (html, answer, str(map_figure(found).plot)):
         assert "Surname" not in body and not re.search(r"\bdim\W{1,5}2[0-5]\b", body)
-    assert all(dot.params for dot in shown(house.learner, task, days=3).dots)
+    assert all(dot.params for dot in shown(house.learner, task, days=OPEN_DAYS + 1).dots)
 
 
 def test_names_are_for_managers_who_ask(house: House, task: Assignment, people: list[User]) -> None:
@@ -193,7 +194,7 @@ def test_the_reference_shows_after_the_close_if_a_result_is_kept(house: House, t
     run.result.cache_key = cache_key(lab=LAB, params=params, seed=0, dataset=None)
     run.result.save()
     assert shown(house.owner, task).reference is None
-    late = shown(house.owner, task, days=3)
+    late = shown(house.owner, task, days=OPEN_DAYS + 1)
     assert late.reference is not None and (late.reference.x, late.reference.y) == (500, 80)
 
 
