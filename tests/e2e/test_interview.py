@@ -21,6 +21,8 @@ from tests.live import LiveSite
 
 RUN_MS = 90_000  # a busy machine and a lab that waits its turn
 FIRST_LOAD_BYTES = 150_000
+STRANGE_CLIENTS = "3"  # a seed that draws this event: three quarters of each query are shifted
+WAY_BACK = {"ef_search": "512", "nprobe": "64"}
 PASS_TIME = (
     "UPDATE interviews_move SET at = strftime('%Y-%m-%d %H:%M:%f', at, :past) WHERE attempt_id = :attempt",
     """UPDATE interviews_stop SET "begin" = strftime('%Y-%m-%d %H:%M:%f', "begin", :past) WHERE attempt_id = :attempt""",
@@ -54,9 +56,12 @@ def change(site: LiveSite, page: Page, *statements: str, **values: str) -> None:
             database.execute(statement, {"attempt": attempt, **values})
 
 
-def enter(page: Page, *, mode: str = "soft", show: str = "real") -> None:
+def enter(page: Page, *, mode: str = "soft", show: str = "real", seed: str = "") -> None:
     """A visitor's own round on vector search, from the form into the room."""
     page.goto("/interviews/?problem=vector_search")
+    if seed:
+        page.get_by_text("Repeat the numbers of an earlier round").click()
+        page.get_by_label("Seed").fill(seed)
     page.locator(f"input[name=mode][value={mode}]").check()
     page.locator(f"input[name=show][value={show}]").check()
     page.get_by_role("button", name="Go to the lobby").click()
@@ -84,10 +89,12 @@ def seconds_of(place: Locator) -> int:
     return 60 * int(minutes) + int(seconds)
 
 
-def run_lab(page: Page) -> None:
-    """Runs the open lab until it has a result; a busy machine may not begin a run in time, and says so."""
+def run_lab(page: Page, after: str = "") -> None:
+    """Runs the open lab until it has a result, another one than `after`; a busy machine may not begin a run in time, and says so."""
     status = page.locator(".lab-status-text")
     page.get_by_role("button", name="Run", exact=True).click()
+    if after:
+        expect(status).not_to_have_text(after)
     for _ in range(3):
         expect(status).to_have_text(re.compile(r"^Run \d+:|No worker"), timeout=RUN_MS)
         if status.inner_text().startswith("Run"):
@@ -99,8 +106,8 @@ def run_lab(page: Page) -> None:
 # --- the whole way -----------------------------------------------------------------------------------------------------
 
 
-def test_a_soft_mock_from_the_form_to_the_submission(page: Page, pass_time: Callable[[float], None]) -> None:
-    enter(page)
+def test_a_soft_mock_from_the_form_to_the_replay(page: Page, pass_time: Callable[[float], None]) -> None:
+    enter(page, seed=STRANGE_CLIENTS)
     ask(page, "How many vectors do we store?")
     answer = page.locator(".feed-item.is-interviewer").filter(has_text="within two years")
     expect(answer).to_be_visible()
@@ -134,13 +141,31 @@ def test_a_soft_mock_from_the_form_to_the_submission(page: Page, pass_time: Call
     expect(page.locator(".feed-item[data-kind=curveball]")).to_have_count(1)
     expect(page.locator(".feed-item[data-kind=focus]")).to_have_count(1)
 
+    shown = event.get_by_role("row")
+    expect(shown.nth(1)).to_be_visible(timeout=RUN_MS)
+    for row in shown.all()[1:]:
+        before, now = row.get_by_role("cell").all_inner_texts()
+        assert float(now) < 0.95 < float(before), "recall of the design, before and under the event"
+    event.get_by_role("button", name="Open the lab").click()
+    expect(page.locator(".locked")).to_contain_text("0.75")
+    for name, value in WAY_BACK.items():
+        page.locator(f"#tool-labs input[name={name}]").last.fill(value)
+    run_lab(page, after=page.locator(".lab-status-text").inner_text())
+    expect(event).to_be_hidden(timeout=RUN_MS)
+    expect(page.locator(".feed-item[data-kind=recovered]")).to_have_count(1)
+
     page.reload()
+    expect(event).to_be_hidden()
     page.locator("[data-step='0']").click()
     expect(page.get_by_label("Your answer").locator("visible=true")).to_have_value(re.compile("recall decides"))
     expect(constraints.get_by_role("row")).to_have_count(3)
     page.get_by_role("button", name="Submit").click()
     page.get_by_role("dialog").get_by_role("button", name="Submit").click()
     page.wait_for_url("**/debrief/")
+    expect(page.get_by_role("heading", name="First: how do you think it went?")).to_be_visible(timeout=RUN_MS)
+    page.get_by_role("link", name="Replay").click()
+    expect(page.get_by_role("heading", name="Replay: Vector search infrastructure")).to_be_visible()
+    expect(page.get_by_role("main")).to_contain_text("recall decides")
     page.goto("/interviews/")
     expect(page.get_by_role("region", name="Rounds, newest first")).to_contain_text("Vector search")
 
