@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from datetime import datetime, timedelta
 from typing import Any
@@ -54,7 +55,7 @@ def save(attempt: Attempt, field: str, content: Any, now: datetime) -> None:
         field=field,
         content=text,
         base_rev=0,
-        op_id=f"{field}:{now}",
+        op_id=hashlib.sha256(f"{field}:{now}".encode()).hexdigest()[:40],
         client_id="tab",
         client_label="",
         lease_epoch=None,
