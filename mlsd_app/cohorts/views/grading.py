@@ -85,7 +85,10 @@ def take_next(request: HttpRequest, cohort: Cohort, assignment_id: int) -> HttpR
 
 
 def _to_next(request: HttpRequest, cohort: Cohort, assignment: Assignment, section: str) -> HttpResponse:
-    task = queue.task_next(user=user_of(request), assignment=assignment, now=timezone.now(), section=section)
+    user, now = user_of(request), timezone.now()
+    task = queue.task_next(user=user, assignment=assignment, now=now, section=section)
+    if task is None and section:  # the part is done; go on with another
+        task = queue.task_next(user=user, assignment=assignment, now=now)
     if task is None:
         messages.info(request, "Nothing is left for you to grade here just now.")
         return redirect("cohorts:queue", cohort.pk, assignment.pk)

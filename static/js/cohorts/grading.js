@@ -49,7 +49,8 @@ const evidenceOf = (subject) => JSON.parse(field(subject).value || "[]");
 function chosen() {
   const selection = window.getSelection();
   const text = selection.toString().trim();
-  const inside = text && (selection.anchorNode?.parentElement ?? null)?.closest("[data-passage]");
+  const begin = selection.anchorNode;
+  const inside = text && (begin instanceof Element ? begin : begin?.parentElement)?.closest("[data-passage]");
   if (inside) return entryOf(inside, inside.dataset.kind === "quote" ? text : inside.dataset.text);
   return passage ? entryOf(passage, passage.dataset.text ?? passage.textContent.trim()) : null;
 }
