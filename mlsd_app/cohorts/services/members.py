@@ -10,6 +10,7 @@ from django.db import transaction
 
 from mlsd_app.accounts.models import User
 from mlsd_app.cohorts.audit import By, audited
+from mlsd_app.cohorts.grading.queue import waiting_state
 from mlsd_app.cohorts.models import Cohort, Label, Membership, Role, Task
 from mlsd_app.cohorts.services.codes import MEMBERS_PER_COHORT
 from mlsd_app.cohorts.services.cohorts import locked
@@ -112,5 +113,5 @@ def _locked(member: Membership) -> Membership:
 
 def _free_tasks(member: Membership) -> None:
     held = Task.objects.filter(assigned__assignment__cohort=member.cohort_id)
-    held.filter(lease_user=member.user_id, state="in_progress").update(lease_user=None, lease_until=None, state="ungraded")
+    held.filter(lease_user=member.user_id, state="in_progress").update(lease_user=None, lease_until=None, state=waiting_state())
     held.filter(tagged_to=member.user_id).exclude(state="graded").update(tagged_to=None)
