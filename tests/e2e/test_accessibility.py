@@ -47,7 +47,6 @@ PAGES = [
     f"/quiz/problems/{COMPLETE}/",
     "/quiz/plan/",
     "/quiz/readiness/",
-    "/cohorts/join/",
     "/account/login/",
     "/account/signup/",
     "/account/password/reset/",
