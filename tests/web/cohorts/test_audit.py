@@ -149,6 +149,8 @@ CALLS: dict[str, tuple[Callable[[House], Any], Callable[[House, Any], dict[str, 
     "label_remove": (_label, lambda h, x: {"label": x}, "label.remove"),
     "code_rotate": (lambda h: None, lambda h, x: {"cohort": h.cohort}, "code.rotate"),
     "code_edit": (lambda h: None, lambda h, x: {"cohort": h.cohort, "enabled": False, "uses_left": 3, "expires_at": NOW}, "code.edit"),
+    "export_create": (lambda h: None, lambda h, x: {"cohort": h.cohort, "kind": "runs", "format": "csv"}, "export.create"),
+    "export_own": (lambda h: None, lambda h, x: {}, "export.own"),
     "cohort_join": (lambda h: None, lambda h, x: {"by": By(h.people["stranger"]), "code": h.cohort.join_code}, "member.join"),
     "member_add": (
         lambda h: person("new"),
@@ -212,7 +214,7 @@ def writing_services() -> dict[str, Callable[..., Any]]:
     return found
 
 
-READERS = {"cohort_of_code", "begin_refusal"}
+READERS = {"cohort_of_code", "begin_refusal", "ready", "exports_prune"}  # and what only clears away
 
 
 def test_every_service_is_called_below() -> None:
