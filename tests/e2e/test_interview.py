@@ -188,6 +188,29 @@ def test_a_strict_phase_ends_by_itself_and_is_then_only_read(page: Page, pass_ti
     expect(page.locator("[data-step='1']")).to_have_attribute("aria-current", "step")
 
 
+def test_words_that_miss_a_strict_phase_do_not_hold_up_the_rest(
+    page: Page, pass_time: Callable[[float], None], complaints: Complaints
+) -> None:
+    complaints.expect("ERR_FAILED|status of 423")
+    enter(page, mode="strict")
+    answer_field(page).fill("Filters first.")
+    saved(page)
+    page.route("**/answers/text/clarify", lambda route: route.abort())
+    answer_field(page).fill("Filters first. Then recall.")
+    expect(page.locator("[data-banner=unreached]")).to_be_visible(timeout=20_000)
+    pass_time(5 * 60 + 40)
+    expect(page.get_by_role("heading", name="Capacity")).to_be_visible(timeout=20_000)
+    page.unroute("**/answers/text/clarify")
+    page.locator("[data-step='0']").click()
+    expect(page.locator("#phase-clarify").get_by_role("alert")).to_contain_text("is in the history", timeout=30_000)
+    page.locator("[data-step='1']").click()
+    answer_field(page).fill("3.07 TB of raw vectors.")
+    saved(page)
+    page.get_by_role("button", name="Submit").click()
+    page.get_by_role("dialog").get_by_role("button", name="Submit").click()
+    page.wait_for_url("**/debrief/")
+
+
 def test_an_overrun_says_what_pays_for_it(page: Page, pass_time: Callable[[float], None]) -> None:
     enter(page)
     pass_time(7 * 60)

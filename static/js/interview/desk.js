@@ -5,6 +5,7 @@ import { Lease } from "./lease.js";
 import { Writing } from "./save.js";
 
 const timeOf = (at) => new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+const TOO_LATE = "Your last change came after this phase was over. It is in the history and is not graded.";
 const WHY = { unreachable: "the site does not answer", busy: "the site is busy", signed_out: "the site no longer knows this page; reload it" };
 
 export class Desk {
@@ -105,7 +106,7 @@ export class Desk {
       kept: () => this.#kept(detail),
       show: () => this.#show(detail),
       refused: () => this.#refused(detail),
-      readonly: () => this.#textState(detail.field, { readOnly: true }),
+      readonly: () => this.#readOnly(detail),
       writable: () => this.#textState(detail.field, { readOnly: false }),
       closed: () => this.handlers.onClosed(detail),
       storage: () => this.handlers.banner("storage", true),
@@ -143,6 +144,12 @@ export class Desk {
 
   #textState(field, state) {
     if (field.startsWith("text/")) this.handlers.onTextState(field, state);
+  }
+
+  /** A text that came too late for its phase says so; it does not keep the others from being saved. */
+  #readOnly({ field, code }) {
+    this.#textState(field, code === "phase_frozen" ? { readOnly: true, error: TOO_LATE } : { readOnly: true });
+    if (code === "phase_frozen" && !this.writing.dirty.length) this.#markSaved();
   }
 
   #conflict({ field, mine, theirs, at, label }) {

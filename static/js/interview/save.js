@@ -26,7 +26,7 @@
 //   writing.giveUp()                decides against what is not saved
 //   writing.clock(block)            a clock block from elsewhere (stream, re-sync): fields that may be written again go on
 //   writing.refresh()               fetches all fields: after a take-over (done by itself) and after a reconnect
-//   writing.dirty                   names of the fields that are not saved; .text(field) what is shown
+//   writing.dirty                   names of the fields that are not saved and still may be; .text(field) what is shown
 //   restore(field, version)         makes a version of the history the text again
 // The page binds nothing for `online`, `visibilitychange`, `pagehide` and `pageshow`: that is done here.
 
@@ -99,7 +99,7 @@ export class Writing {
   }
 
   get dirty() {
-    return [...this.savers.values()].filter((saver) => saver.dirty).map((saver) => saver.field);
+    return [...this.savers.values()].filter((saver) => saver.pending).map((saver) => saver.field);
   }
 
   /** Everything that can be saved is; whether nothing is left. */

@@ -60,6 +60,11 @@ export class Saver {
     return !same(this.field, this.shown, this.acked);
   }
 
+  /** Whether it may still be saved: what came after its phase was over is kept in the history and stays there. */
+  get pending() {
+    return this.dirty && this.blocked !== "phase_frozen";
+  }
+
   get canSave() {
     return this.dirty && !this.flying && !this.waiting && !this.blocked && !this.refused;
   }
