@@ -9,7 +9,7 @@ from typing import Any
 
 from mlsd_app.cohorts.analytics.population import Which, population_of
 from mlsd_app.cohorts.analytics.small import Share, Spread, share, spread, too_few
-from mlsd_app.cohorts.models import Assignment, Cohort, Kind
+from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Cohort, Kind, Prediction
 from mlsd_app.interviews.models import RunLink
 from mlsd_app.runs.models import RunState
 from simulators.registry import labs
@@ -21,7 +21,9 @@ AIM = 0.8  # of the ranges should hold the truth
 class Predicted:
     """`truth` None: the run did not give this figure. `width` is upper / lower, None where that says nothing."""
 
-    link: RunLink
+    user: int
+    problem: str
+    lab: str
     metric: str
     lower: float
     upper: float
@@ -47,34 +49,49 @@ class TopicRow:
 
 
 def predicted(link: RunLink) -> Predicted:
-    """Of a finished run with a prediction."""
+    """In an interview, before a run that has finished since."""
     said: Mapping[str, Any] = link.prediction or {}
     metrics = link.run.result.metrics if link.run.result else []
     truth = next((metric["value"] for metric in metrics if metric["key"] == said["metric"]), None)
-    return Predicted(link, str(said["metric"]), float(said["lower"]), float(said["upper"]), truth)
+    lower, upper = float(said["lower"]), float(said["upper"])
+    return Predicted(link.attempt.user_id, link.run.problem, link.run.lab, str(said["metric"]), lower, upper, truth)
+
+
+def foretold(row: Prediction) -> Predicted:
+    """In an assignment."""
+    assignment = row.assigned.assignment
+    return Predicted(row.assigned.user_id, assignment.problem, assignment.settings["lab"], row.metric, row.lower, row.upper, row.truth)
 
 
 def topic_rows(cohort: Cohort, which: Which) -> tuple[TopicRow, ...]:
-    """Over all mocks of the cohort, one try a person and assignment."""
-    mocks = Assignment.objects.filter(cohort=cohort, kind=Kind.MOCK)
-    ids = [row.attempt_id for mock in mocks for row in population_of(mock, which).tries]
-    links = RunLink.objects.filter(attempt__in=ids, prediction__isnull=False, run__state=RunState.DONE, run__result__isnull=False)
-    return rows_of(
-        predicted(link) for link in links.select_related("run__result", "attempt").defer("run__result__body", "attempt__content")
+    """Over all mocks and predictions of the cohort, one try a person and assignment. Whoever had run it before is left out."""
+    interviews = RunLink.objects.filter(
+        attempt__in=[row.attempt_id for row in _tries(cohort, Kind.MOCK, which)],
+        prediction__isnull=False,
+        run__state=RunState.DONE,
+        run__result__isnull=False,
     )
+    links = interviews.select_related("run__result", "attempt").defer("run__result__body", "attempt__content")
+    alone = [row.pk for row in _tries(cohort, Kind.PREDICTION, which)]
+    scored = Prediction.objects.filter(assigned__in=alone, hit__isnull=False, seen_before=False).select_related("assigned__assignment")
+    return rows_of([*map(predicted, links), *map(foretold, scored)])
+
+
+def _tries(cohort: Cohort, kind: Kind, which: Which) -> list[AssignedAttempt]:
+    return [row for one in Assignment.objects.filter(cohort=cohort, kind=kind) for row in population_of(one, which).tries]
 
 
 def rows_of(found: Iterable[Predicted]) -> tuple[TopicRow, ...]:
     topics: dict[tuple[str, str], list[Predicted]] = defaultdict(list)
     for one in found:
         if one.truth is not None:
-            topics[one.link.run.problem, one.link.run.lab].append(one)
+            topics[one.problem, one.lab].append(one)
     return tuple(_row(key, ranges) for key, ranges in sorted(topics.items()))
 
 
 def _row(key: tuple[str, str], ranges: list[Predicted]) -> TopicRow:
     lab = labs().get(key)
-    people = len({one.link.attempt.user_id for one in ranges})
+    people = len({one.user for one in ranges})
     hits = share(sum(bool(one.hit) for one in ranges), len(ranges))
     width = spread(one.width for one in ranges if one.width is not None)
     if reason := too_few(people):  # many ranges of few people are still about few people

@@ -88,11 +88,13 @@ class ResponseRow(ExportRow):
 
 class PredictionRow(ExportRow):
     """A range said before a run. `score`: width plus ten times the distance by which the truth was missed, over the size of the truth
-    (the interval score of an 80 % range); smaller is better."""
+    (the interval score of an 80 % range); smaller is better. `attempt` and `run` (its number there) are those of an interview. Of a
+    prediction assignment: `seen_before`, the person had run this preset, which leaves it out of rates; `scale_score`, the same score
+    on `scale` (linear, or decades of the figure or of its odds), as pages show it."""
 
     assignment: int | None
-    attempt: str
-    run: int
+    attempt: str | None
+    run: int | None
     problem: str
     lab: str
     metric: str
@@ -101,6 +103,9 @@ class PredictionRow(ExportRow):
     truth: float | None
     hit: bool | None
     score: float | None
+    seen_before: bool | None
+    scale: str | None
+    scale_score: float | None
 
 
 class RunRow(ExportRow):

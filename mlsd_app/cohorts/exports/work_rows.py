@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 from django.db.models import Q, QuerySet
 
-from mlsd_app.cohorts.analytics.predictions import Predicted, predicted
+from mlsd_app.cohorts.analytics.predictions import Predicted, foretold, predicted
 from mlsd_app.cohorts.exports.scope import Scope, without_accommodations
 from mlsd_app.cohorts.grading.sections import ANSWER
-from mlsd_app.cohorts.models import AssignedAttempt, Task
+from mlsd_app.cohorts.models import AssignedAttempt, Prediction, Task
 from mlsd_app.interviews.clock import phase_at
 from mlsd_app.interviews.fields import field_of
 from mlsd_app.interviews.models import SCORE_IS_OUT, Answer, Attempt, Claim, Curveball, Event, RunLink, Verdict
@@ -178,27 +178,22 @@ def _links(scope: Scope) -> QuerySet[RunLink]:
 
 
 def prediction_rows(scope: Scope) -> Iterator[dict[str, Any]]:
+    """Ranges said inside interviews, then those of prediction assignments that have been scored."""
     for found in chunks(_links(scope).filter(prediction__isnull=False).iterator(chunk_size=CHUNK)):
         assignments = assignments_of(scope, "attempt", {link.attempt_id for link in found})
         for link in found:
-            yield _prediction_row(scope, predicted(link), assignments.get(link.attempt_id))
+            place = {"attempt": str(link.attempt_id), "run": link.number, "seen_before": None, "scale": None, "scale_score": None}
+            yield {**_prediction_row(scope, predicted(link), assignments.get(link.attempt_id)), **place}
+    scored = Prediction.objects.filter(assigned__in=scope.tries, resolved_at__isnull=False).select_related("assigned__assignment")
+    for row in scored.order_by("pk").iterator(chunk_size=CHUNK):
+        place = {"attempt": None, "run": None, "seen_before": row.seen_before, "scale": row.scale, "scale_score": row.score}
+        yield {**_prediction_row(scope, foretold(row), row.assigned.assignment_id), **place}
 
 
 def _prediction_row(scope: Scope, said: Predicted, assignment: int | None) -> dict[str, Any]:
-    return {
-        "person": scope.person(assignment, said.link.attempt.user_id),
-        "assignment": assignment,
-        "attempt": str(said.link.attempt_id),
-        "run": said.link.number,
-        "problem": said.link.run.problem,
-        "lab": said.link.run.lab,
-        "metric": said.metric,
-        "lower": said.lower,
-        "upper": said.upper,
-        "truth": said.truth,
-        "hit": said.hit,
-        "score": interval_score(said),
-    }
+    names = ("problem", "lab", "metric", "lower", "upper", "truth", "hit")
+    who = {"person": scope.person(assignment, said.user), "assignment": assignment}
+    return {**who, **{name: getattr(said, name) for name in names}, "score": interval_score(said)}
 
 
 def interval_score(said: Predicted) -> float | None:

@@ -175,5 +175,15 @@ def tries_close(*, now: datetime) -> int:
     for row in open_rows.select_related("assignment__cohort", "user"):
         closes_at = policy_for(assignment=row.assignment, user=row.user, now=now).closes_at
         if closes_at is not None and closes_at <= now:
-            count += AssignedAttempt.objects.filter(pk=row.pk, finished_at=None).update(finished_at=closes_at)
+            count += _try_close(row, closes_at, now)
     return count
+
+
+@transaction.atomic
+def _try_close(row: AssignedAttempt, closes_at: datetime, now: datetime) -> bool:
+    """False when it was handed in meanwhile."""
+    closed = AssignedAttempt.objects.filter(pk=row.pk, finished_at=None).update(finished_at=closes_at) > 0
+    if closed:
+        after = {"finished_at": closes_at}
+        audited(by=None, action="assignment.close", thing=row, cohort=row.assignment.cohort, now=now, after=after)
+    return closed

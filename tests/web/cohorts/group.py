@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from mlsd_app.accounts.models import User
-from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Membership, Role
+from mlsd_app.challenges.models import State, Submission, SubmissionSeed
+from mlsd_app.cohorts.designs import scope_of
+from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Membership, Prediction, Role, TrySubmission
 from mlsd_app.interviews.models import Attempt
 from mlsd_app.interviews.presets import preset_phases
 from mlsd_app.quiz.bank import items_of
 from mlsd_app.quiz.models import Response, ResponseState, Sitting, SittingKind
 from mlsd_app.runs.models import Run, RunState, StoredResult
+from simulators.challenge import STAGE_1, STAGE_2, SeedResult, clearly_missed, judge
 from tests.web.cohorts.conftest import NOW, House
 
 SLUG = "vector_search"
@@ -91,3 +94,44 @@ def run_made(
 def metric(key: str, value: float | None, *, better: str = "up", unit: str = "", series: str = "") -> dict[str, Any]:
     full = f"{key}@{series}" if series else key
     return {"key": full, "label": key.title(), "value": value, "unit": unit, "better": better, "series": series, "measured": False}
+
+
+def handed_in(assignment: Assignment, user: User, *, number: int = 1, done: bool = True, minutes: float = 60) -> AssignedAttempt:
+    """A try without an interview or a quiz, begun at NOW."""
+    end = NOW + timedelta(minutes=minutes) if done else None
+    return AssignedAttempt.objects.create(assignment=assignment, user=user, number=number, version=1, begun_at=NOW, finished_at=end)
+
+
+def design_judged(
+    row: AssignedAttempt,
+    lab: Any,
+    challenge: Any,
+    design: Mapping[str, Any],
+    values: Callable[[int], dict[str, float | None]],
+    **changes: Any,
+) -> Submission:
+    """A design of this try that gave `values(n)` on its n-th seed, stage 1 before stage 2, judged by the real rule."""
+    whole = {name: value for name, value in lab.Params(**design).model_dump(mode="json").items() if name in challenge.design}
+    seeds = [SeedResult(n, values(n)) for n in range(STAGE_1 + STAGE_2)]
+    first, second = seeds[:STAGE_1], seeds[STAGE_1:]
+    if clearly_missed(challenge, first):
+        second = []
+    grade = judge(challenge, first, second or None)
+    names = {"user": row.user, "problem": lab.problem, "lab": lab.slug, "challenge": challenge.slug, "scope": scope_of(row.assignment)}
+    times = dict.fromkeys(("created_at", "queued_at", "touched_at", "finished_at"), NOW)
+    state = {"state": State.DONE, "verdict": grade.verdict, "grade": grade.plain(), "lab_version": lab.version}
+    made = Submission.objects.create(design=whole, design_hash=uuid.uuid4().hex, **names, **times, **{**state, **changes})
+    SubmissionSeed.objects.bulk_create(
+        SubmissionSeed(submission=made, stage=stage, number=number, values=dict(entry.values), ms=1)
+        for stage, entries in ((1, first), (2, second))
+        for number, entry in enumerate(entries)
+    )
+    TrySubmission.objects.create(assigned=row, submission=made)
+    return made
+
+
+def foretold(row: AssignedAttempt, metric: str, lower: float, upper: float, truth: float | None, **changes: Any) -> Prediction:
+    """A prediction of this try as it stands once the run has ended."""
+    hit = None if truth is None else lower <= truth <= upper
+    told = {"label": metric, "scale": "linear", "made_at": NOW, "truth": truth, "hit": hit, "score": None, "resolved_at": NOW}
+    return Prediction.objects.create(assigned=row, metric=metric, lower=lower, upper=upper, **{**told, **changes})

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -12,25 +12,28 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlsd_app.cohorts.analytics.challenges import designs_of, judged
+from mlsd_app.challenges.models import State, Submission
+from mlsd_app.cohorts.analytics.challenges import ChallengePage, challenge_page, judged_in
 from mlsd_app.cohorts.analytics.items import items_page
 from mlsd_app.cohorts.analytics.matrix import guess_of, marks_of, random_tau
 from mlsd_app.cohorts.analytics.mocks import mock_page
 from mlsd_app.cohorts.analytics.overview import cohort_page
-from mlsd_app.cohorts.analytics.population import population_of
+from mlsd_app.cohorts.analytics.population import Which, population_of
+from mlsd_app.cohorts.analytics.predictions import topic_rows
 from mlsd_app.cohorts.analytics.small import histogram, share, spread
 from mlsd_app.cohorts.analytics.wrong import Wrong, near
 from mlsd_app.cohorts.item_analysis import item_statistics
-from mlsd_app.cohorts.models import Assignment, Result
-from mlsd_app.interviews.models import Attempt, Claim, Verdict
+from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Result
+from mlsd_app.cohorts.services.assignments import AssignmentFields
+from mlsd_app.interviews.models import Attempt, Claim, RunLink, Verdict
 from mlsd_app.quiz.questions import draw
 from mlsd_app.quiz.questions.base import kendall_tau
 from mlsd_app.quiz.questions.numbers import NumberQuestion
 from problems.loader import load_problem
 from problems.quiz_schema import Choice
-from simulators.lab import Assertion, Challenge
+from simulators.registry import get_lab
 from tests.web.cohorts.conftest import NOW, House, client_of, mock_fields, quiz_fields
-from tests.web.cohorts.group import SLUG, learners, metric, mock_taken, quiz_taken
+from tests.web.cohorts.group import SLUG, design_judged, foretold, handed_in, learners, metric, mock_taken, quiz_taken, run_made
 
 NUMBER = "ann.raw.bytes"
 
@@ -276,40 +279,169 @@ def test_weeks_count_people_once(house: House, quiz: Assignment) -> None:
 
 # --- challenges ------------------------------------------------------------------------------------------------------
 
-TASK = Challenge(
-    slug="t",
-    title="T",
-    brief="",
-    world={},
-    design=(),
-    assertions=(Assertion("recall", ">=", 0.9, "", "target"), Assertion("bytes", "<=", 10, "B", "ceiling", over="all")),
-    reference={},
-    alternative={},
-    naive={},
-    maxed={},
-)
+LAB = get_lab("ads_ctr", "ctr_models")
+TASK = LAB.challenges[0]
+CLOSED, SIZE = TASK.assertions[0], TASK.assertions[2]
+GOOD: dict[str, float | None] = {one.metric: one.target * (1.1 if one.op == ">=" else 0.9) for one in TASK.assertions}
 
 
-class FakeRun:
-    def __init__(self, params: dict[str, Any], seed: int, recall: float, size: float) -> None:
-        self.params, self.seed = params, seed
-        self.result = type("R", (), {"metrics": [metric("recall", recall), metric("bytes", size, better="down")]})()
+def gave(**values: float | None) -> Callable[[int], dict[str, float | None]]:
+    """Every seed the same: holds all assertions, but for `values`."""
+    return lambda n: {**GOOD, **values}
 
 
-def test_a_target_holds_on_average_and_a_ceiling_on_every_seed() -> None:
-    assert judged(TASK, [[{"recall": 0.85, "bytes": 9}], [{"recall": 0.97, "bytes": 9}]]) == (True, True)
-    assert judged(TASK, [[{"recall": 0.95, "bytes": 9}], [{"recall": 0.95, "bytes": 11}]]) == (True, False)
-    assert judged(TASK, [[{"recall": 0.95}]]) == (True, False)  # what is missing does not hold
-    assert judged(TASK, []) == (False, False)
+@pytest.fixture
+def task(house: House) -> Assignment:
+    settings = {"lab": LAB.slug, "challenge": TASK.slug}
+    fields = {"title": "Design", "kind": "challenge", "problem": LAB.problem, "settings": settings, "attempts_allowed": 2}
+    return house.assignment(AssignmentFields.model_validate(fields))
 
 
-def test_of_several_systems_the_best_one_counts_as_a_whole() -> None:
-    """Two systems that hold one assertion each do not make one that holds both."""
-    assert sum(judged(TASK, [[{"recall": 0.95, "bytes": 99}, {"recall": 0.1, "bytes": 1}]])) == 1
+def challenge_in(task: Assignment, which: Which = "first") -> ChallengePage:
+    page = challenge_page(task, population_of(task, which))
+    assert page is not None
+    return page
 
 
-def test_a_design_whose_outcome_the_seed_decides_is_called_so() -> None:
-    runs = [FakeRun({"a": 1}, 0, 0.95, 9), FakeRun({"a": 1}, 1, 0.5, 9), FakeRun({"a": 2}, 0, 0.95, 9), FakeRun({"a": 2}, 1, 0.96, 9)]
-    first, second = designs_of(TASK, runs)  # type: ignore[arg-type]
-    assert (first.flips, second.flips) == (True, False) and second.passes and not first.passes
-    assert json.dumps(dict(first.params)) == '{"a": 1}'
+def submitted(row: AssignedAttempt, values: Callable[[int], dict[str, float | None]] = lambda n: GOOD, **design: Any) -> Submission:
+    return design_judged(row, LAB, TASK, design, values)
+
+
+def test_designs_are_counted_as_they_were_judged(house: House, task: Assignment) -> None:
+    """Of six, one passes at once, one in three, two never for one ceiling each, one had nothing judged, one only runs in the lab."""
+    rows = [handed_in(task, user) for user in learners(house, 6)]
+    submitted(rows[0], dim=8)
+    submitted(rows[1], gave(closed=10.0, table_params=90_000.0))
+    submitted(rows[1], gave(table_params=90_000.0))
+    submitted(rows[1], dim=16)
+    submitted(rows[2], gave(table_params=90_000.0))
+    submitted(rows[3], gave(closed=None))
+    Submission.objects.filter(pk=submitted(rows[4]).pk).update(state=State.CANCELLED, verdict="", grade={})
+    run_made(rows[5].user, LAB, [metric(name, value) for name, value in GOOD.items()], at=NOW + timedelta(minutes=5), params=TASK.world)
+    page = challenge_in(task)
+    assert (page.n, page.judged, page.designs) == (6, 4, 6) and (page.passed.hits, page.passed.n) == (2, 6)
+    assert page.submissions.n == 4 and page.submissions_to_pass.n == 2
+    by_name = dict(zip((one.metric for one in TASK.assertions), page.assertions, strict=True))
+    assert (by_name["closed"].passed.hits, by_name["closed"].first) == (3, 2)
+    assert (by_name["table_params"].passed.hits, by_name["table_params"].first) == (3, 1)
+    assert {row.passed.n for row in page.assertions} == {4} and by_name["macs"].passed.hits == 4
+    assert (page.runs_used.n, page.runs_used.most) == (6, 1)
+
+
+def test_submissions_to_pass_are_those_of_whoever_passed(house: House, task: Assignment) -> None:
+    for place, user in enumerate(learners(house, 6)):
+        row = handed_in(task, user)
+        for _ in range(place):
+            submitted(row, gave(closed=10.0))
+        submitted(row)
+    page = challenge_in(task)
+    assert (page.submissions_to_pass.least, page.submissions_to_pass.median, page.submissions_to_pass.most) == (1, 3.5, 6)
+    assert page.passed.value == 1 and page.assertions[0].first == 5
+
+
+def test_designs_that_pass_are_told_apart_by_their_choices(house: House, task: Assignment) -> None:
+    """Numbers make no other kind, a person counts once a kind, and what failed is none."""
+    rows = [handed_in(task, user) for user in learners(house, 3)]
+    for dim in (8, 16):
+        submitted(rows[0], dim=dim, recalibrate=True)
+    submitted(rows[1], dim=32, recalibrate=True)
+    submitted(rows[1], recalibrate=False)
+    submitted(rows[2], gave(closed=10.0), ad_content=False)
+    kinds = challenge_in(task).kinds
+    assert [count for _, count in kinds] == [2, 1]
+    assert "recalibrate: on" in kinds[0][0] and "recalibrate: off" in kinds[1][0] and "dim" not in kinds[0][0]
+
+
+def test_only_the_try_that_counts_is_looked_at(house: House, task: Assignment) -> None:
+    user = learners(house, 1)[0]
+    first, second = handed_in(task, user), handed_in(task, user, number=2, minutes=90)
+    submitted(first, gave(closed=10.0))
+    same = submitted(second)
+    running = handed_in(task, learners(house, 1, start=1)[0], done=False)
+    submitted(running)
+    Result.objects.create(assignment=task, user=user, counted=second)
+    assert [challenge_in(task, which).passed.hits for which in ("first", "counted")] == [0, 1]
+    assert judged_in([first, second])[user.pk][1] == same and running.user_id not in judged_in([first, second])
+
+
+def test_a_design_whose_outcome_the_seed_decides_is_called_so(house: House, task: Assignment) -> None:
+    row = handed_in(task, learners(house, 1)[0])
+    submitted(row)
+    submitted(row, gave(closed=10.0))
+    assert (challenge_in(task).flipping, challenge_in(task).designs) == (0, 2)
+    made = submitted(row, lambda n: {**GOOD, "closed": CLOSED.target + (9 if n % 2 else -8)})
+    assert made.verdict in ("pass", "narrow_pass") and (challenge_in(task).flipping, challenge_in(task).designs) == (1, 3)
+
+
+def test_what_an_earlier_version_was_judged_by_stays_apart(house: House, task: Assignment) -> None:
+    """The verdict stands; of the assertions those that read the same then, and its seeds say nothing of the lab as it is."""
+    row = handed_in(task, learners(house, 1)[0])
+    made = submitted(row)
+    checks = [{**item, "target": 1.0} if item["metric"] == SIZE.metric else item for item in made.grade["assertions"]]
+    Submission.objects.filter(pk=made.pk).update(lab_version=LAB.version + 1, grade={**made.grade, "assertions": checks})
+    page = challenge_in(task)
+    assert page.passed.hits == 1 and page.designs == 0
+    assert [one.passed.n for one in page.assertions] == [int(item.metric != SIZE.metric) for item in TASK.assertions]
+
+
+@pytest.mark.parametrize("people", [4, 5])
+def test_a_challenge_of_few_has_counts_only(house: House, task: Assignment, people: int) -> None:
+    for user in learners(house, people):
+        submitted(handed_in(task, user))
+    client = client_of(house.owner)
+    answer = client.get(f"/api/v1/assignments/{task.pk}/analytics").json()["figures"]["challenge"]
+    assert answer["passed"]["hits"] == people and (answer["passed"]["value"] is None) == (people < 5)
+    assert (answer["submissions_to_pass"]["median"] is None) == (answer["assertions"][0]["passed"]["value"] is None) == (people < 5)
+    html = client.get(f"/cohorts/{house.cohort.pk}/assignments/{task.pk}/analytics/").content.decode()
+    assert ("Too few people" in html) == (people < 5) and "Surname" not in html
+
+
+# --- predictions -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def guess(house: House) -> Assignment:
+    settings = {"lab": LAB.slug, "preset": "", "metrics": [CLOSED.metric]}
+    fields = {"title": "Guess", "kind": "prediction", "problem": LAB.problem, "settings": settings}
+    return house.assignment(AssignmentFields.model_validate(fields))
+
+
+def test_ranges_of_interviews_and_of_assignments_stand_together(house: House, guess: Assignment) -> None:
+    """In one lab: two held in an interview, four of assignments held, one missed; those that say nothing of a guess are left out."""
+    people = learners(house, 8)
+    mock = house.assignment(mock_fields())
+    said = {"metric": CLOSED.metric, "lower": 40.0, "upper": 60.0}
+    for user in people[:2]:
+        run = run_made(user, LAB, [metric(CLOSED.metric, 50.0)])
+        RunLink.objects.create(attempt=mock_taken(mock, user).attempt, run=run, number=1, phase="capacity", at=NOW, prediction=said)
+    for place, user in enumerate(people[1:6]):
+        foretold(handed_in(guess, user), CLOSED.metric, 20.0, 80.0, 90.0 if place == 0 else 50.0)
+    foretold(handed_in(guess, people[6]), CLOSED.metric, 1.0, 99.0, 50.0, seen_before=True)
+    foretold(handed_in(guess, people[7]), CLOSED.metric, 1.0, 99.0, None)
+    [row] = topic_rows(house.cohort, "first")
+    assert (row.topic, row.people, row.hits.hits, row.hits.n) == (LAB.title, 6, 6, 7)
+    assert (row.width.least, row.width.median, row.width.most) == (1.5, 4, 4)
+    assert LAB.title in client_of(house.owner).get(f"/cohorts/{house.cohort.pk}/analytics/").content.decode()
+
+
+def test_many_ranges_of_few_people_are_counts_only(house: House, guess: Assignment) -> None:
+    for user in learners(house, 4):
+        row = handed_in(guess, user)
+        for name in ("a", "b", "c"):
+            foretold(row, name, 1.0, 2.0, 1.5)
+    [row] = topic_rows(house.cohort, "first")
+    assert (row.people, row.hits.hits, row.hits.n) == (4, 12, 12)
+    assert row.hits.value is None and row.hits.interval is None and row.width.median is None
+    answer = client_of(house.owner).get(f"/api/v1/cohorts/{house.cohort.pk}/analytics").json()["figures"]["predictions"]
+    assert [item["hits"]["value"] for item in answer] == [None]
+
+
+def test_ranges_of_one_try_a_person(house: House, guess: Assignment) -> None:
+    user = learners(house, 1)[0]
+    first, second = handed_in(guess, user), handed_in(guess, user, number=2)
+    foretold(first, CLOSED.metric, 1.0, 2.0, 50.0)
+    foretold(second, CLOSED.metric, 40.0, 60.0, 50.0)
+    Result.objects.create(assignment=guess, user=user, counted=second)
+    foretold(handed_in(guess, learners(house, 1, start=1)[0], done=False), CLOSED.metric, 1.0, 2.0, 50.0)
+    hits = {which: topic_rows(house.cohort, which)[0].hits for which in ("first", "counted")}
+    assert {which: (one.hits, one.n) for which, one in hits.items()} == {"first": (0, 1), "counted": (1, 1)}

@@ -25,15 +25,23 @@ from mlsd_app.cohorts.exports.work_rows import interval_score
 from mlsd_app.cohorts.exports.writing import RISKY, cell, csv_pieces, jsonl_pieces
 from mlsd_app.cohorts.models import Assignment, Audit, Export, Result
 from mlsd_app.cohorts.services import accommodations, exports
+from mlsd_app.cohorts.services.assignments import AssignmentFields
 from mlsd_app.cohorts.services.exports import export_create, export_own, export_write, file_pieces
 from mlsd_app.interviews.models import Claim, Curveball, Event, ItemScore, RunLink, Verdict
 from mlsd_app.interviews.refusals import Refused
 from simulators.errors import InvalidInput
 from simulators.registry import get_lab
 from tests.web.cohorts.conftest import NOW, House, client_of, mock_fields, quiz_fields
-from tests.web.cohorts.group import learners, metric, mock_taken, quiz_taken, run_made
+from tests.web.cohorts.group import foretold, handed_in, learners, metric, mock_taken, quiz_taken, run_made
 
 LAB = get_lab("vector_search", "index_tradeoffs")
+GUESSED = get_lab("ads_ctr", "ctr_models")
+CLOSED, SIZE = GUESSED.challenges[0].assertions[0].metric, GUESSED.challenges[0].assertions[2].metric
+
+
+def prediction_fields() -> AssignmentFields:
+    settings = {"lab": GUESSED.slug, "preset": "", "metrics": [CLOSED, SIZE]}
+    return AssignmentFields.model_validate({"title": "Guess", "kind": "prediction", "problem": GUESSED.problem, "settings": settings})
 
 
 # --- cells -----------------------------------------------------------------------------------------------------------
@@ -106,6 +114,10 @@ def full(house: House) -> House:
             assignment=mock, user=user, counted=row, state="graded", score=71.5, verdict="hire", released_at=NOW if place == 0 else None
         )
     quiz_taken(quiz, [house.learner, house.other_learner], [[1.0, 0.0], [0.5, None]], ["made.up.1", "made.up.2"])
+    guess = handed_in(house.assignment(prediction_fields()), house.other_learner)
+    foretold(guess, CLOSED, 80.0, 90.0, 85.0, score=10.0)
+    foretold(guess, SIZE, 1.0, 10.0, None, scale="log", seen_before=True)
+    foretold(guess, "still_running", 1.0, 2.0, None, resolved_at=None)
     return house
 
 
@@ -170,8 +182,20 @@ def test_figures_of_an_attempt(full: House) -> None:
 
 def test_a_missed_range_costs_ten_times_its_miss(full: House) -> None:
     row = lines(full, "predictions")[0]
-    assert (row["truth"], row["hit"]) == (0.9, False)
+    assert (row["truth"], row["hit"], row["run"], row["scale"]) == (0.9, False, 1, None)
     assert row["score"] == pytest.approx((0.3 + 10 * 0.1) / 0.9)
+
+
+def test_ranges_of_prediction_assignments_follow_once_they_are_scored(full: House) -> None:
+    """In the file of the cohort, of the assignment, and in the person's own."""
+    guess = Assignment.objects.get(kind="prediction")
+    [held, unknown] = lines(full, "predictions", assignment=guess)
+    assert [row for row in lines(full, "predictions") if row["attempt"] is None] == [held, unknown]
+    assert (held["assignment"], held["lab"], held["metric"], held["hit"]) == (guess.pk, GUESSED.slug, CLOSED, True)
+    assert held["score"] == pytest.approx(10 / 85) and (held["scale"], held["scale_score"]) == ("linear", 10.0)
+    assert (unknown["truth"], unknown["hit"], unknown["score"], unknown["seen_before"]) == (None, None, None, True)
+    own = [list(KINDS["predictions"].rows(Scope(user))) for user in (full.learner, full.other_learner)]
+    assert [[row["metric"] for row in rows] for rows in own] == [["recall"], ["recall", CLOSED, SIZE]]
 
 
 def test_one_assignment_alone(full: House) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlsd_app.accounts.models import User
-from mlsd_app.cohorts.models import AssignedAttempt, Assignment
+from mlsd_app.cohorts.models import Assignment
 from mlsd_app.cohorts.services.assignments import AssignmentFields
 from mlsd_app.cohorts.trade_map import Asked, TradeMap, map_figure, thinned, trade_map
 from mlsd_app.cohorts.worlds import comparable, runs_in, set_world, world_fields
@@ -18,7 +18,7 @@ from mlsd_app.runs.compare import Point, Quantity, RunMetrics, map_points
 from simulators.errors import InvalidInput
 from simulators.registry import get_lab, labs
 from tests.web.cohorts.conftest import NOW, House, client_of
-from tests.web.cohorts.group import learners, metric, run_made
+from tests.web.cohorts.group import handed_in, learners, metric, run_made
 
 UP, DOWN = "up", "down"
 LAB = get_lab("ads_ctr", "ctr_models")
@@ -82,11 +82,6 @@ def test_every_lab_says_what_its_world_is() -> None:
 def task(house: House) -> Assignment:
     fields = {"title": "Design", "kind": "challenge", "problem": LAB.problem, "settings": {"lab": LAB.slug, "challenge": TASK.slug}}
     return house.assignment(AssignmentFields.model_validate({**fields, "closes_at": NOW + timedelta(days=OPEN_DAYS)}))
-
-
-def handed_in(task: Assignment, user: User, *, done: bool = True) -> AssignedAttempt:
-    end = NOW + timedelta(hours=1) if done else None
-    return AssignedAttempt.objects.create(assignment=task, user=user, number=1, version=1, begun_at=NOW, finished_at=end)
 
 
 def ran(user: User, closed: float, size: float, *, params: dict[str, Any] | None = None, minutes: int = 10, **changes: Any) -> Any:
@@ -204,8 +199,8 @@ def test_what_is_not_there_is_refused(house: House, task: Assignment, people: li
         shown(house.owner, task, **asked)
 
 
-def test_the_challenge_page_counts_these_runs(house: House, task: Assignment, people: list[User]) -> None:
+def test_the_challenge_page_counts_these_runs_and_judges_none_of_them(house: House, task: Assignment, people: list[User]) -> None:
     answer = client_of(house.owner).get(f"/api/v1/assignments/{task.pk}/analytics").json()["figures"]["challenge"]
-    assert answer["n"] == 7 and answer["passed"]["hits"] == 0 and len(answer["assertions"]) == len(TASK.assertions)
-    assert answer["runs_used"]["most"] == 2
+    assert (answer["n"], answer["judged"], answer["designs"], answer["passed"]["hits"]) == (7, 0, 0, 0)
+    assert answer["runs_used"]["most"] == 2 and {row["passed"]["n"] for row in answer["assertions"]} == {0}
     assert client_of(house.owner).get(f"/cohorts/{house.cohort.pk}/assignments/{task.pk}/analytics/").status_code == 200
