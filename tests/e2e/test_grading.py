@@ -53,7 +53,11 @@ class Grading:
         self.page.goto(f"{self.assignment}grading/")
         self.page.get_by_role("button", name="Grade next").focus()
         self.page.keyboard.press("Enter")
-        expect(self.page.locator("[data-grading]")).to_be_visible()
+        self.ready()
+
+    def ready(self) -> None:
+        """A piece is shown and its script listens to keys."""
+        expect(self.page.locator("[data-grading] [data-subject].is-current")).to_have_count(1)
 
     def points(self) -> int:
         return self.page.locator("[data-subject]").count()
@@ -87,7 +91,7 @@ def test_five_pieces_by_keyboard_alone(grading: Grading) -> None:
         expect(page.locator("[data-subject].is-current input:checked")).to_have_value("2")
         page.keyboard.press("n")
         expect(page).not_to_have_url(address)
-        expect(page.locator("[data-grading]")).to_be_visible()
+        grading.ready()
     assert grading.graded() == before + PIECES
 
 
