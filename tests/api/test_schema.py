@@ -24,9 +24,10 @@ from mlsd_app.api.reference import EXAMPLES, Operation, reference
 from mlsd_app.challenges.models import Submission
 from mlsd_app.challenges.services import submission_start
 from mlsd_app.cohorts.audit import By
-from mlsd_app.cohorts.models import Role
+from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Result, Role, Task
 from mlsd_app.cohorts.services.assignments import AssignmentFields, assignment_create
 from mlsd_app.cohorts.services.cohorts import cohort_create
+from mlsd_app.cohorts.services.exports import export_create
 from mlsd_app.cohorts.services.members import member_add
 from mlsd_app.core import presence
 from mlsd_app.interviews import lifecycle
@@ -61,8 +62,8 @@ def api_schema(db: None, queue: Queue, counter: type[Lab], settings: Any, monkey
 
 # Those that answer only once an interview is over.
 AFTERWARDS = {"scorecard_read", "self_assessment_set", "debrief_read", "export_markdown", "export_jsonl"}
-# Event streams are read to their end in test_runs.py; a synchronous client cannot.
-STREAMS = {"runs_events", "attempts_stream"}
+# Streams are read to their end by tests of their own; a synchronous client cannot.
+STREAMS = {"runs_events", "attempts_stream", "cohorts_live_stream", "exports_file"}
 OPERATIONS = [operation for group in reference() for operation in group.operations if operation.id not in STREAMS]
 
 
@@ -104,7 +105,7 @@ def real(api_schema: Any, user: User, queue: Queue) -> dict[str, Any]:
     ids |= {"attempt_id": str(attempt.pk), "over_id": str(over.pk), "claim_id": claim.pk}
     ids |= {"sitting_id": str(answer.sitting_id), "response_id": answer.pk}
     ids |= {"submission_id": str(_submission(user, queue).pk)}
-    return {**names, **ids, **_cohort(user), "field": "text/clarify", "number": 1, "challenge": TASK.slug}
+    return {**names, **ids, **_cohort(user), "field": "text/clarify", "number": 1, "challenge": TASK.slug, "kind": "audit"}
 
 
 def _submission(user: User, queue: Queue) -> Submission:
@@ -122,15 +123,28 @@ def _cohort(user: User) -> dict[str, int]:
     member = member_add(by=by, cohort=cohort, user=learner, role=Role.LEARNER, now=now)
     fields = AssignmentFields(title="A", kind="mock", problem="vector_search")
     assignment = assignment_create(by=by, cohort=cohort, fields=fields, now=now)
-    return {"cohort_id": cohort.pk, "member_id": member.pk, "assignment_id": assignment.pk}
+    ids = {"cohort_id": cohort.pk, "member_id": member.pk, "assignment_id": assignment.pk}
+    export = export_create(by=by, cohort=cohort, kind="audit", format="csv", now=now)
+    return ids | {"export_id": export.pk} | _graded(user, learner, assignment)
 
 
-def _attempt(user: User, run: Run, *, over: bool = False) -> Attempt:
+def _graded(user: User, learner: User, assignment: Assignment) -> dict[str, int]:
+    """A piece to grade and a result of the learner."""
+    tried = AssignedAttempt.objects.create(assignment=assignment, user=learner, number=1, version=1, begun_at=timezone.now())
+    tried.attempt = _attempt(learner, None, over=True)
+    tried.save()
+    task = Task.objects.create(assigned=tried, section="design", order_key="0", lease_user=user, state="in_progress")
+    result = Result.objects.create(assignment=assignment, user=learner, counted=tried, score=50, released_at=timezone.now())
+    return {"task_id": task.pk, "result_id": result.pk}
+
+
+def _attempt(user: User, run: Run | None, *, over: bool = False) -> Attempt:
     """One that runs, with a run in it; or one that is over and graded."""
     now = timezone.now()
     attempt = lifecycle.attempt_create(user=user, problem=load_problem("vector_search"), now=now)
     lifecycle.attempt_start(attempt=attempt, actor=user, now=now)
-    link_add(attempt=attempt, run=run, now=now)
+    if run:
+        link_add(attempt=attempt, run=run, now=now)
     if over:
         lifecycle.attempt_submit(attempt=attempt, actor=user, now=now)
         attempt_grade(attempt_id=str(attempt.pk), now=now)
