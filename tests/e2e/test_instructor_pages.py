@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -25,6 +27,12 @@ store.save()
 mock, quiz = (cohort.assignments.get(title__startswith=title).pk for title in ("First mock", "Warm-up quiz"))
 print(cohort.pk, mock, quiz, store.session_key)
 """
+
+
+@pytest.fixture
+def browser_options() -> dict[str, Any]:
+    """Colours are read off at once, not half-way through a transition."""
+    return {"viewport": {"width": 1440, "height": 900}, "reduced_motion": "reduce"}
 
 
 @pytest.fixture
