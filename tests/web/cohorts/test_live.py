@@ -32,6 +32,12 @@ from tests.web.cohorts.live_bench import REASON, at, begun, crowd, save
 EVERYTHING = Filter()
 
 
+@pytest.fixture(autouse=True)
+def kept_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stream gives its database connection back; here that is the one that holds the test's transaction."""
+    monkeypatch.setattr(stream, "close_old_connections", lambda: None)
+
+
 @pytest.fixture
 def attempt(house: House) -> Attempt:
     return begun(house, house.learner)
