@@ -22,6 +22,7 @@ from mlsd_app.api import present
 from mlsd_app.api.operations import LAST_EVENT_ID, operation
 from mlsd_app.api.views.attempts import TAG, own_attempt
 from mlsd_app.api.views.runs import EventStreamRenderer
+from mlsd_app.core.numbers import number_in
 from mlsd_app.core.sse import event_stream
 from mlsd_app.interviews import runs as attempt_runs
 from mlsd_app.interviews.answers import answer_save
@@ -230,9 +231,7 @@ def events(request: Request, attempt_id: UUID) -> Response:
 def stream(request: Request, attempt_id: UUID) -> StreamingHttpResponse:
     """Server-sent events: `clock`, `prompt`, `curveball`, `message`, `lease`, and `closed`, the last."""
     found = own_attempt(request, attempt_id, timezone.now())
-    given = request.headers.get("Last-Event-ID", "")
-    after = int(given) if given.isascii() and given.isdigit() and len(given) < 10 else None
-    return event_stream(_encoded(found.pk, after))
+    return event_stream(_encoded(found.pk, number_in(request.headers.get("Last-Event-ID"))))
 
 
 async def _encoded(attempt_id: UUID, after: int | None) -> AsyncIterator[str]:

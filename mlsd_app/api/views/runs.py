@@ -21,6 +21,7 @@ from mlsd_app.api import serializers as shapes
 from mlsd_app.api.errors import Conflict
 from mlsd_app.api.operations import LAST_EVENT_ID, operation
 from mlsd_app.api.pages import page
+from mlsd_app.core.sse import event_stream
 from mlsd_app.runs.models import Run, RunState
 from mlsd_app.runs.present import result_document
 from mlsd_app.runs.selectors import run_visible, runs_of
@@ -106,9 +107,8 @@ def events(request: Request, run_id: UUID) -> StreamingHttpResponse:
     or `failed`, `cancelled`, `lost` or `expired` {message}. A run that has ended sends its last event only.
     """
     found = own_run(request, run_id)
-    headers = {"Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"}
     resumed = resume_after(request.headers.get("Last-Event-ID"))
-    return StreamingHttpResponse(_encoded(found, resumed), content_type="text/event-stream", headers=headers)
+    return event_stream(_encoded(found, resumed))
 
 
 async def _encoded(run: Run, last_id: str) -> AsyncIterator[str]:

@@ -29,6 +29,7 @@ from mlsd_app.cohorts.live import presence
 from mlsd_app.cohorts.live.rows import Filter, Row, board_rows
 from mlsd_app.cohorts.models import Cohort
 from mlsd_app.cohorts.rules import may
+from mlsd_app.core.numbers import number_in
 from mlsd_app.interviews.live import attempt_key, board_key
 from mlsd_app.interviews.models import Attempt, Event
 from mlsd_app.runs.channel import async_connection
@@ -147,8 +148,7 @@ async def watch_board(*, user_id: int, cohort_id: int, asked: Filter, after: int
 
 def event_number(header: str | None) -> int | None:
     """The id of an event that a page sends as Last-Event-ID; None for anything else."""
-    given = header or ""
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 19 else None
+    return number_in(header, digits=18)
 
 
 # --- one interview ---------------------------------------------------------------------------------------------------

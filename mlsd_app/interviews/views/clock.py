@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -15,6 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from mlsd_app.accounts.models import User
+from mlsd_app.core.numbers import number_in
 from mlsd_app.core.sse import event_stream
 from mlsd_app.interviews import lifecycle, selectors
 from mlsd_app.interviews.clock import ClockState, phase_at
@@ -43,8 +44,8 @@ def _reply(attempt: Attempt, now: datetime) -> JsonResponse:
 
 
 def _idle_s(request: HttpRequest) -> float | None:
-    given = request.GET.get("idle_ms", "")
-    return int(given) / 1000 if given.isascii() and given.isdigit() and len(given) < 10 else None
+    idle_ms = number_in(request.GET.get("idle_ms"))
+    return None if idle_ms is None else idle_ms / 1000
 
 
 @require_GET
@@ -123,8 +124,7 @@ async def stream(request: HttpRequest, attempt_id: UUID) -> HttpResponseBase:
 
 
 def _after(request: HttpRequest) -> int | None:
-    given: Any = request.headers.get("Last-Event-ID") or request.GET.get("after") or ""
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else None
+    return number_in(request.headers.get("Last-Event-ID") or request.GET.get("after"))
 
 
 async def _encoded(attempt_id: UUID, after: int | None) -> AsyncIterator[str]:

@@ -12,6 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
 from mlsd_app.core.content import problem_title
+from mlsd_app.core.numbers import number_in
 from mlsd_app.interviews import replay as replays
 from mlsd_app.interviews.models import Attempt
 from mlsd_app.interviews.scoring.diagram import diagram_svg
@@ -82,5 +83,5 @@ def _run_context(run: replays.RunThen) -> dict[str, Any]:
 
 
 def _ms(request: HttpRequest, default: int) -> int:
-    given = request.GET.get("ms", "")
-    return int(given) if given.isascii() and given.isdigit() and len(given) < 10 else default
+    found = number_in(request.GET.get("ms"))
+    return default if found is None else found
