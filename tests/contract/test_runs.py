@@ -20,10 +20,12 @@ from simulators.encoding import dumps, rounded
 from simulators.errors import InvalidInput
 from simulators.lab import Context, Frame, Lab
 from simulators.params import parse_params
+from tests.contract.conftest import SmallRun
 from tests.contract.parameters import bound_cases
 from tests.contract.running import SEED, Recording, record, repeatable, smallest
 
 Defaults = Callable[[type[Lab]], Recording]
+SmallRuns = Callable[[type[Lab]], SmallRun]
 PHASES = {"clarify", "capacity", "architecture", "deep_dive", "evaluation", None}
 BOUND_BUDGET_S = 30.0  # CPU time of a run with one parameter at its bound and the others small
 TYPICAL_GAP_S, LONGEST_GAP_S = 0.06, 0.5
@@ -125,11 +127,10 @@ def test_every_bound_runs_or_is_refused_in_a_sentence(lab: type[Lab], tmp_path: 
     assert ran >= 0.7 * len(bound_cases(lab)), "most bounds can be reached by moving one parameter"
 
 
-def test_same_seed_same_result(lab: type[Lab], tmp_path: Path) -> None:
-    small = smallest(lab)
-    once, again, warm = (record(lab, small, tmp_path / name).finished for name in ("a", "b", "a"))
-    assert repeatable(once, exclusive=lab.exclusive) == repeatable(again, exclusive=lab.exclusive)
-    assert repeatable(once, exclusive=lab.exclusive) == repeatable(warm, exclusive=lab.exclusive)
+def test_same_seed_same_result(lab: type[Lab], small_runs: SmallRuns, tmp_path: Path) -> None:
+    once, folder = small_runs(lab)
+    for again in (record(lab, smallest(lab), tmp_path), record(lab, smallest(lab), folder)):  # with a cold cache and with a warm one
+        assert repeatable(again.finished, exclusive=lab.exclusive) == repeatable(once.finished, exclusive=lab.exclusive)
 
 
 @pytest.mark.slow
@@ -151,9 +152,8 @@ def own_temp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.9])
-def test_closing_half_way_leaks_nothing(lab: type[Lab], share: float, tmp_path: Path, own_temp: Path) -> None:
-    small = smallest(lab)
-    whole = record(lab, small, tmp_path / "whole")
+def test_closing_half_way_leaks_nothing(lab: type[Lab], share: float, small_runs: SmallRuns, tmp_path: Path, own_temp: Path) -> None:
+    small, whole = smallest(lab), small_runs(lab).recording
     before = held()
     stop_after(lab, small, tmp_path / "cut", int(share * len(whole.steps)))
     assert held() == before
