@@ -14,12 +14,13 @@ from typing import Any
 from django.db import transaction
 
 from mlsd_app.accounts.models import User
+from mlsd_app.core.content import problem_title
 from mlsd_app.interviews import presets
 from mlsd_app.interviews.clock import ClockState
 from mlsd_app.interviews.closing import check_later, clock_changed, close, close_if_due
 from mlsd_app.interviews.events import attempt_lock, event_add
 from mlsd_app.interviews.frozen import frozen_fields
-from mlsd_app.interviews.models import Attempt, Reason, Status, Stop
+from mlsd_app.interviews.models import LIVE, Attempt, Reason, Status, Stop
 from mlsd_app.interviews.policy import checked_policy, own_accommodation
 from mlsd_app.interviews.refusals import LOCKED, Refused, refuse_unless_open
 from mlsd_app.interviews.selectors import live_attempt, state_of
@@ -82,8 +83,7 @@ def attempt_create(
         seed=secrets.randbelow(2**31) if seed is None else seed,
         **checked_policy(fields),
     )
-    for existing in Attempt.objects.filter(user=user, problem=problem.slug, status__in=[Status.READY, Status.OPEN]):
-        close_if_due(attempt=existing, now=now, online=True)
+    _close_what_is_due(user, problem.slug, now)
     with transaction.atomic():
         User.objects.select_for_update().get(pk=user.pk)  # two tabs that ask at once get one attempt
         _refuse_another(user, problem, now)
@@ -95,14 +95,19 @@ def attempt_create(
 
 def _refuse_another(user: User, problem: Problem, now: datetime) -> None:
     if existing := live_attempt(user=user, problem=problem.slug):
-        raise Refused(
-            "live_attempt_exists",
-            f"You have an interview on {problem.title} that is not over; go on with it or end it first.",
-            409,
-            {"attempt": str(existing.pk)},
-        )
+        raise _live_exists(existing)
     if Attempt.objects.filter(user=user, created_at__gt=now - timedelta(days=1)).count() >= ATTEMPTS_A_DAY:
         raise Refused("too_many_attempts", f"You have begun {ATTEMPTS_A_DAY} interviews within a day, the most that is allowed.", 429)
+
+
+def _close_what_is_due(user: User, problem: str, now: datetime) -> None:
+    for existing in Attempt.objects.filter(user=user, problem=problem, status__in=LIVE):
+        close_if_due(attempt=existing, now=now, online=True)
+
+
+def _live_exists(existing: Attempt) -> Refused:
+    said = f"You have an interview on {problem_title(existing.problem)} that is not over; go on with it or end it first."
+    return Refused("live_attempt_exists", said, 409, {"attempt": str(existing.pk)})
 
 
 @transaction.atomic
@@ -125,8 +130,12 @@ def attempt_plan(*, attempt: Attempt, phases: Sequence[Mapping[str, Any]], now: 
 
 
 def attempt_start(*, attempt: Attempt, actor: User, now: datetime) -> Attempt:
-    """Starts the clock and freezes what is asked and marked. A second start changes nothing. Refused `window` (403) outside of it."""
-    close_if_due(attempt=attempt, now=now, online=True)
+    """Starts the clock and freezes what is asked and marked. A second start changes nothing.
+
+    Refused `window` (403) outside of it, `live_attempt_exists` (409) while another interview on the problem runs: a guest who signs
+    in may bring a lobby along.
+    """
+    _close_what_is_due(attempt.user, attempt.problem, now)
     with transaction.atomic():
         row = attempt_lock(attempt=attempt)
         if row.status == Status.OPEN:
@@ -149,6 +158,8 @@ def _refuse_start(row: Attempt, state: ClockState) -> None:
         raise Refused("window", "The time in which this interview could be started is over.", 403)
     if row.status != Status.READY:
         raise Refused("wrong_state", "This interview is over; begin a new one to try again.", 409)
+    if running := Attempt.objects.filter(user=row.user_id, problem=row.problem, status=Status.OPEN).first():
+        raise _live_exists(running)
 
 
 # --- while it runs -------------------------------------------------------------------------------------------------------

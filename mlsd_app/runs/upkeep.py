@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import reduce
+from operator import or_
 
 import redis
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
+from mlsd_app.accounts.ownership import links_to
 from mlsd_app.runs import channel
 from mlsd_app.runs.models import Run, RunState, StoredResult
 from mlsd_app.runs.services import run_close
@@ -53,7 +56,10 @@ def runs_reap() -> int:
 
 
 def runs_prune() -> None:
-    """Deletes ended runs without a result after an hour, results no run points at after a week, expired files at once."""
+    """Deletes ended runs without a result after an hour, results no run points at after a week, expired files at once.
+
+    A run that something else points at stays: an interview numbers every run made in it, and its text names them.
+    """
     from mlsd_app.runs.datasets import files_delete_orphans
 
     now = timezone.now()
@@ -64,4 +70,6 @@ def runs_prune() -> None:
 
 
 def _without_result() -> QuerySet[Run]:
-    return Run.objects.filter(state__in=[RunState.CANCELLED, RunState.EXPIRED, RunState.LOST], sweep=None)
+    ended = Run.objects.filter(state__in=[RunState.CANCELLED, RunState.EXPIRED, RunState.LOST], sweep=None)
+    pointing = [model._base_manager.filter(**{field.name: OuterRef("pk")}) for model, field in links_to(Run)]
+    return ended.exclude(reduce(or_, map(Exists, pointing)))

@@ -40,6 +40,18 @@ def test_a_person_has_one_live_attempt_a_problem(ready: Attempt, user: User, oth
     assert lifecycle.attempt_create(user=other, problem=problem, now=at(60)).user == other
 
 
+def test_what_a_guest_brings_along_waits_until_the_one_that_runs_is_over(running: Attempt, user: User, problem: Problem) -> None:
+    guest = guest_create()
+    brought = lifecycle.attempt_create(user=guest, problem=problem, now=at(10))
+    guest_merge(guest=guest, into=user)
+    brought.refresh_from_db()
+    with refused("live_attempt_exists", 409) as found:
+        lifecycle.attempt_start(attempt=brought, actor=user, now=at(20))
+    assert found.value.extra == {"attempt": str(running.pk)}
+    assert lifecycle.attempt_start(attempt=running, actor=user, now=at(30)).started_at == NOW, "a second start changes nothing still"
+    assert lifecycle.attempt_start(attempt=brought, actor=user, now=at(LIMIT_S + 60)).status == Status.OPEN
+
+
 def test_an_overdue_attempt_does_not_stand_in_the_way_of_the_next(running: Attempt, user: User, problem: Problem) -> None:
     again = lifecycle.attempt_create(user=user, problem=problem, now=at(LIMIT_S + 60), reattempt_of=running)
     running.refresh_from_db()

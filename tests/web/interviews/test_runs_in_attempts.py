@@ -19,6 +19,7 @@ from mlsd_app.interviews.refusals import Refused
 from mlsd_app.interviews.runs import MAX_PINNED, attempt_run_start, links_of, prediction_due, run_finished, run_pin
 from mlsd_app.runs.models import Run, RunState
 from mlsd_app.runs.services import RunRefused
+from mlsd_app.runs.upkeep import runs_prune
 from simulators.errors import InvalidInput
 from simulators.params import InvalidParams
 from simulators.registry import get_lab, labs_of
@@ -174,6 +175,20 @@ def test_a_run_begun_in_time_may_end_and_be_pinned_until_the_hard_close(running:
 
 
 # --- through the real pipeline and the pages -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", [RunState.LOST, RunState.EXPIRED, RunState.CANCELLED])
+def test_a_number_in_an_interview_outlives_the_clearing_away(running: Attempt, bench: Bench, state: RunState) -> None:
+    """What the text calls [run 1] stays run 1, with what was expected of it, even if it came to nothing."""
+    bench.hold = True
+    kept = run(running, 60, prediction={"metric": "recall", "lower": 0.9, "upper": 1.0})
+    elsewhere = bench.run_start(user=running.user, lab=get_lab("vector_search", "index_tradeoffs"), values={"n": 5000})
+    Run.objects.update(state=state, finished_at=timezone.now() - timedelta(days=30))
+    runs_prune()
+    assert list(Run.objects.all()) == [kept.run] and elsewhere.pk != kept.run.pk
+    assert [link.number for link in links_of(running)] == [1]
+    kept.refresh_from_db()
+    assert kept.prediction and run(running, 90).number == 2
 
 
 def test_it_is_an_ordinary_run(running: Attempt, queue: Queue) -> None:  # noqa: F811
