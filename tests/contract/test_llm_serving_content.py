@@ -62,8 +62,8 @@ def computed(key: str, **inputs: float) -> CalculatorResult:
         ("cost", "full_load", 0.293),
         ("cost", "real", 0.732),
         ("api_or_own", "api_day", 6_000),
-        ("api_or_own", "gpus", 11),
-        ("api_or_own", "own_day", 265.6),
+        ("api_or_own", "gpus", 12),
+        ("api_or_own", "own_day", 289.7),
     ],
 )
 def test_defaults_reproduce_the_figures_the_walkthrough_quotes(key: str, output: str, expected: float) -> None:
