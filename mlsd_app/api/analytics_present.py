@@ -15,7 +15,7 @@ from mlsd_app.cohorts.analytics.items import ItemRow, ItemsPage
 from mlsd_app.cohorts.analytics.mocks import mock_page
 from mlsd_app.cohorts.analytics.overview import CohortPage
 from mlsd_app.cohorts.analytics.population import Population
-from mlsd_app.cohorts.analytics.predictions import TopicRow
+from mlsd_app.cohorts.analytics.predictions import TopicRow, prediction_rows
 from mlsd_app.cohorts.models import Assignment, Export, Kind
 from mlsd_app.cohorts.services.exports import ready
 from mlsd_app.cohorts.trade_map import TradeMap
@@ -44,6 +44,8 @@ def assignment_figures(assignment: Assignment, population: Population) -> dict[s
         figures |= plain(mock_page(assignment, population))
     if assignment.kind == Kind.CHALLENGE:
         figures["challenge"] = plain(challenge_page(assignment, population))
+    if assignment.kind == Kind.PREDICTION:
+        figures["predictions"] = plain(prediction_rows(assignment, population))
     return {"which": population.which, "n": population.n, "figures": figures}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from statistics import fmean, median
 
 from django.db import transaction
 
@@ -25,7 +24,7 @@ from mlsd_app.runs.upkeep import run_settle
 from simulators.errors import InvalidInput
 from simulators.lab import Lab
 from simulators.params import parse_params
-from simulators.scoring import hit_rate, interval_score, scale_of, width_factor, width_words
+from simulators.scoring import interval_score, scale_of, width_factor, width_words
 
 
 @dataclass(frozen=True)
@@ -200,52 +199,6 @@ def state_of(row: AssignedAttempt) -> tuple[list[Told], Run | None]:
     """What was stated, and the run it waits for."""
     found = list(row.predictions.select_related("run"))
     return [Told(item) for item in found], found[0].run if found else None
-
-
-@dataclass(frozen=True)
-class MetricFigures:
-    """Over the predictions of one figure that count: `rate` with Wilson's 95 % interval, `width` the median factor or width."""
-
-    label: str
-    unit: str
-    n: int
-    hits: int
-    rate: tuple[float, float, float] | None
-    width: float | None
-    factor: bool
-    score: float | None
-    seen: int  # left out: had run it before
-
-
-def figures_of(predictions: Sequence[Prediction]) -> list[MetricFigures]:
-    """One a metric, in the order of the assignment."""
-    by_metric: dict[str, list[Prediction]] = {}
-    for row in predictions:
-        by_metric.setdefault(row.metric, []).append(row)
-    return [_figures(rows) for rows in by_metric.values()]
-
-
-def _figures(rows: Sequence[Prediction]) -> MetricFigures:
-    counted = [row for row in rows if row.hit is not None and not row.seen_before]
-    hits, log = sum(bool(row.hit) for row in counted), rows[0].scale != "linear"
-    widths = [_width(row) for row in counted]
-    scores = [row.score for row in counted if row.score is not None]
-    return MetricFigures(
-        label=rows[0].label,
-        unit=rows[0].unit,
-        n=len(counted),
-        hits=hits,
-        rate=hit_rate(hits, len(counted)),
-        width=median(widths) if widths else None,
-        factor=log,
-        score=fmean(scores) if scores else None,
-        seen=sum(row.seen_before for row in rows),
-    )
-
-
-def _width(row: Prediction) -> float:
-    factor = width_factor(row.lower, row.upper, row.scale)  # type: ignore[arg-type]
-    return row.upper - row.lower if factor is None else factor
 
 
 def outcome_of(predictions: Sequence[Prediction]) -> str:

@@ -1,18 +1,19 @@
-"""Ranges that learners named before a run: how many held the truth, and how wide they were, by lab."""
+"""Ranges that learners named before a run: how many held the truth, and how wide they were, by lab and by figure."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mlsd_app.cohorts.analytics.population import Which, population_of
-from mlsd_app.cohorts.analytics.small import Share, Spread, share, spread, too_few
+from mlsd_app.cohorts.analytics.population import Population, Which, population_of
+from mlsd_app.cohorts.analytics.small import Share, Spread, share, spread
 from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Cohort, Kind, Prediction
 from mlsd_app.interviews.models import RunLink
 from mlsd_app.runs.models import RunState
 from simulators.registry import labs
+from simulators.scoring import width_factor
 
 AIM = 0.8  # of the ranges should hold the truth
 
@@ -92,8 +93,53 @@ def rows_of(found: Iterable[Predicted]) -> tuple[TopicRow, ...]:
 def _row(key: tuple[str, str], ranges: list[Predicted]) -> TopicRow:
     lab = labs().get(key)
     people = len({one.user for one in ranges})
-    hits = share(sum(bool(one.hit) for one in ranges), len(ranges))
-    width = spread(one.width for one in ranges if one.width is not None)
-    if reason := too_few(people):  # many ranges of few people are still about few people
-        hits, width = Share(hits.hits, hits.n, None, None, reason), Spread(width.n, hidden_reason=reason)
+    hits = share(sum(bool(one.hit) for one in ranges), len(ranges), people=people)
+    width = spread((one.width for one in ranges if one.width is not None), people=people)
     return TopicRow(lab.title if lab else key[1].replace("_", " "), people, hits, width)
+
+
+# --- one assignment ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FigureRow:
+    """One figure that was to be foretold. `width`: upper / lower where `factor`, else upper less lower in the figure's unit; `score`
+    the interval score, smaller is better. `seen` were left out: they had run it before."""
+
+    label: str
+    unit: str
+    people: int
+    hits: Share
+    width: Spread
+    factor: bool
+    score: Spread
+    seen: int
+
+
+def prediction_rows(assignment: Assignment, population: Population) -> tuple[FigureRow, ...]:
+    """One a figure, in the order of the assignment. No marks are made of it; see `foretelling`."""
+    wanted: Sequence[str] = assignment.settings["metrics"]
+    by_metric: dict[str, list[Prediction]] = defaultdict(list)
+    for row in Prediction.objects.filter(assigned__in=[one.pk for one in population.tries]).select_related("assigned"):
+        by_metric[row.metric].append(row)
+    return tuple(_figure_row(by_metric[name]) for name in wanted if by_metric[name])
+
+
+def _figure_row(rows: Sequence[Prediction]) -> FigureRow:
+    counted = [row for row in rows if row.hit is not None and not row.seen_before]
+    people = len({row.assigned.user_id for row in counted})
+    return FigureRow(
+        label=rows[0].label,
+        unit=rows[0].unit,
+        people=people,
+        hits=share(sum(bool(row.hit) for row in counted), len(counted), people=people),
+        width=spread(map(_width, counted), people=people),
+        factor=rows[0].scale != "linear",
+        score=spread((row.score for row in counted if row.score is not None), people=people),
+        seen=sum(row.seen_before for row in rows),
+    )
+
+
+def _width(row: Prediction) -> float:
+    factor = width_factor(row.lower, row.upper, row.scale)  # type: ignore[arg-type]
+    return row.upper - row.lower if factor is None else factor

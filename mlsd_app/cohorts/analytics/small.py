@@ -29,8 +29,9 @@ class Share:
     hidden_reason: str
 
 
-def share(hits: int, n: int) -> Share:
-    reason = too_few(n)
+def share(hits: int, n: int, *, people: int | None = None) -> Share:
+    """`people` where one person may stand behind several of the `n`: many figures of few people are still about few people."""
+    reason = too_few(n if people is None else people)
     return Share(hits, n, None if reason else hits / n, None if reason else wilson(hits, n), reason)
 
 
@@ -48,9 +49,10 @@ class Spread:
     hidden_reason: str = ""
 
 
-def spread(values: Iterable[float]) -> Spread:
+def spread(values: Iterable[float], *, people: int | None = None) -> Spread:
+    """`people` as for `share`."""
     found = np.asarray([*values], dtype=float)
-    if reason := too_few(len(found)):
+    if reason := too_few(len(found) if people is None else min(people, len(found))):
         return Spread(len(found), hidden_reason=reason)
     least, lower, median, upper, most = (float(value) for value in np.percentile(found, [0, 25, 50, 75, 100]))
     return Spread(len(found), least, lower, median, upper, most, float(found.mean()))

@@ -15,7 +15,7 @@ from mlsd_app.cohorts.analytics.items import items_page
 from mlsd_app.cohorts.analytics.mocks import mock_page
 from mlsd_app.cohorts.analytics.overview import cohort_page as cohort_figures
 from mlsd_app.cohorts.analytics.population import Population, population_of, which_of
-from mlsd_app.cohorts.analytics.predictions import topic_rows
+from mlsd_app.cohorts.analytics.predictions import prediction_rows, topic_rows
 from mlsd_app.cohorts.models import Assignment, Cohort, Kind
 from mlsd_app.cohorts.trade_map import MOST_ROWS, Asked, map_figure, trade_map
 from mlsd_app.cohorts.views.access import assignment_or_404, cohort_page, user_of
@@ -61,6 +61,8 @@ def _kind_context(assignment: Assignment, population: Population, pooled: bool) 
             return {"items": items, "figures": [*figures.score_figure(items.totals, what="quizzes"), *figures.curve_figure(items.rows)]}
         case Kind.CHALLENGE:
             return {"challenge": challenge_page(assignment, population)}
+        case Kind.PREDICTION:
+            return {"foretold": prediction_rows(assignment, population)}
         case _:
             return {}
 

@@ -203,6 +203,6 @@ def staff_context(user: User, assignment: Assignment, now: datetime) -> dict[str
         rows = [(row, made, designs.outcome_of(made)[1]) for row, made in designs.submitted_rows(list(visible[:MOST_ROWS])) if made]
         return {"submitted": rows, "secret_seeds": designs.secret_seeds(assignment, now)}
     if assignment.kind == Kind.PREDICTION:
-        found = list(Prediction.objects.filter(assigned__in=visible.order_by().values("pk")).select_related("assigned__user"))
-        return {"foretold": [foretelling.Told(row) for row in found[:MOST_ROWS]], "figures": foretelling.figures_of(found)}
+        found = Prediction.objects.filter(assigned__in=visible.order_by().values("pk")).select_related("assigned__user")[:MOST_ROWS]
+        return {"foretold": [foretelling.Told(row) for row in found]}
     return {}

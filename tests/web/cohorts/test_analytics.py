@@ -19,7 +19,7 @@ from mlsd_app.cohorts.analytics.matrix import guess_of, marks_of, random_tau
 from mlsd_app.cohorts.analytics.mocks import mock_page
 from mlsd_app.cohorts.analytics.overview import cohort_page
 from mlsd_app.cohorts.analytics.population import Which, population_of
-from mlsd_app.cohorts.analytics.predictions import topic_rows
+from mlsd_app.cohorts.analytics.predictions import prediction_rows, topic_rows
 from mlsd_app.cohorts.analytics.small import histogram, share, spread
 from mlsd_app.cohorts.analytics.wrong import Wrong, near
 from mlsd_app.cohorts.item_analysis import item_statistics
@@ -445,3 +445,30 @@ def test_ranges_of_one_try_a_person(house: House, guess: Assignment) -> None:
     foretold(handed_in(guess, learners(house, 1, start=1)[0], done=False), CLOSED.metric, 1.0, 2.0, 50.0)
     hits = {which: topic_rows(house.cohort, which)[0].hits for which in ("first", "counted")}
     assert {which: (one.hits, one.n) for which, one in hits.items()} == {"first": (0, 1), "counted": (1, 1)}
+
+
+def test_a_prediction_has_figures_of_its_own(house: House, guess: Assignment) -> None:
+    """One try a person; whoever had run it before is left out, and no name is told."""
+    people = learners(house, 6)
+    for place, user in enumerate(people[:5]):
+        foretold(handed_in(guess, user), CLOSED.metric, 40.0, 60.0, 80.0 if place == 0 else 50.0, score=20.0)
+        foretold(handed_in(guess, user, number=2), CLOSED.metric, 0.0, 99.0, 50.0, score=99.0)
+    foretold(handed_in(guess, people[5]), CLOSED.metric, 50.0, 50.0, 50.0, seen_before=True)
+    [row] = prediction_rows(guess, population_of(guess))
+    assert (row.people, row.hits.n, row.hits.hits, row.hits.value, row.seen) == (5, 5, 4, 0.8, 1)
+    assert (row.width.median, row.score.mean, row.factor) == (20.0, 20.0, False)
+    page = client_of(house.people["grader"]).get(f"/cohorts/{house.cohort.pk}/assignments/{guess.pk}/analytics/").content.decode()
+    assert "How the intervals held" in page and "4 of 5" in page and "no figures" not in page and people[0].shown_name not in page
+    answer = client_of(house.owner).get(f"/api/v1/assignments/{guess.pk}/analytics").json()["figures"]["predictions"]
+    assert [item["hits"]["value"] for item in answer] == [0.8]
+
+
+def test_many_tries_of_few_people_are_counts_only(house: House, guess: Assignment) -> None:
+    for user in learners(house, 2):
+        for number in (1, 2, 3):
+            foretold(handed_in(guess, user, number=number), CLOSED.metric, 40.0, 60.0, 50.0, score=20.0)
+    [row] = prediction_rows(guess, population_of(guess))
+    assert row.hits.hidden_reason == row.width.hidden_reason == "n<5" and (row.hits.value, row.width.median, row.score.mean) == (None,) * 3
+    for path in (f"/cohorts/{house.cohort.pk}/assignments/{guess.pk}/", f"/cohorts/{house.cohort.pk}/assignments/{guess.pk}/analytics/"):
+        page = client_of(house.owner).get(path).content.decode()
+        assert "100&nbsp;%" not in page and "100\N{NO-BREAK SPACE}%" not in page and "Mean interval score</td>" not in page

@@ -12,6 +12,8 @@ from mlsd_app.challenges.judging import submission_step
 from mlsd_app.challenges.models import State, Submission
 from mlsd_app.challenges.services import seeds_of, submission_start
 from mlsd_app.cohorts import designs, foretelling
+from mlsd_app.cohorts.analytics.population import population_of
+from mlsd_app.cohorts.analytics.predictions import prediction_rows
 from mlsd_app.cohorts.grading.outcomes import outcomes_of
 from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Prediction
 from mlsd_app.cohorts.services import accommodations
@@ -243,8 +245,8 @@ def test_whoever_had_run_the_preset_is_left_out_of_the_rates(house: House, predi
     foretelling.predictions_lock(row=other, given=given, now=at(0))
     work(queue)
     foretelling.predictions_catch_up(now=at(3))
-    figures = foretelling.figures_of(list(Prediction.objects.all()))
-    assert [(row.n, row.hits, row.seen) for row in figures] == [(1, 1, 1), (1, 1, 1)]
+    rows = prediction_rows(prediction, population_of(prediction))
+    assert [(row.hits.n, row.hits.hits, row.seen) for row in rows] == [(1, 1, 1), (1, 1, 1)]
 
 
 def test_only_figures_that_the_lab_is_known_to_give_can_be_asked_for(house: House, lab: type[Lab], queue: Queue) -> None:
@@ -272,7 +274,7 @@ def test_the_pages_of_a_prediction(house: House, prediction: Assignment, queue: 
     assert client.get(f"{url}prediction").headers["HX-Refresh"] == "true"
     shown = client.get(base).content.decode()
     assert "Held" in shown and "1.5 times above your upper end" in shown
-    assert "needs 5, has 1" in client_of(house.owner).get(base).content.decode()
+    assert "Too few people" in client_of(house.owner).get(f"{base}analytics/").content.decode()
     assert client_of(house.other_learner).get(f"{url}prediction").status_code == 404
 
 
