@@ -12,16 +12,23 @@ from typing import Any
 import pytest
 from django.db import Error, connection, transaction
 
+import mlsd_app.cohorts as app
 from mlsd_app.accounts.deletion import account_delete
-from mlsd_app.cohorts import services
 from mlsd_app.cohorts.audit import By, audited, changed, network_of, staff_access
+from mlsd_app.cohorts.grading import results, rubrics
+from mlsd_app.cohorts.grading.marks import Submission
+from mlsd_app.cohorts.grading.queue import task_claim
+from mlsd_app.cohorts.grading.results import results_refresh
+from mlsd_app.cohorts.grading.rubrics import content_now
 from mlsd_app.cohorts.models import Assignment, Audit, AuditIsFinal, Cohort, Role
 from mlsd_app.cohorts.services import accommodations, assignments, begin, cohorts, csv_import
 from mlsd_app.cohorts.services.assignments import AssignmentFields
 from mlsd_app.interviews.lifecycle import attempt_start
+from mlsd_app.interviews.models import Attempt
 from simulators.registry import labs
 from tests.web.cohorts.conftest import NOW, House, mock_fields, person, reading_fields
 from tests.web.cohorts.group import handed_in
+from tests.web.cohorts.handed import hand_in, marks_for, queued
 
 
 @pytest.fixture
@@ -150,6 +157,49 @@ def _overdue(house: House) -> Any:
     return row
 
 
+def _claimed(house: House) -> Any:
+    hand_in(house.learner, house.assignment(), texts={})
+    task = next(task for task in queued(Assignment.objects.get()) if task.section == "quality")
+    return task_claim(user=house.owner, task=task, now=NOW)
+
+
+def _marks(task: Any) -> Submission:
+    return Submission(marks_for(task, 0), task.assigned.attempt.rubric_version)
+
+
+def _heavier(assignment: Assignment) -> dict[str, Any]:
+    """The rubric with one point that counts for more."""
+    content = content_now(assignment)[1].model_dump(mode="json")
+    content["items"][0]["points"] += 1
+    return content
+
+
+def _new_rubric(house: House) -> Assignment:
+    made = house.assignment()
+    version = content_now(made)[0]
+    rubrics.rubric_save(by=house.by, assignment=made, content=_heavier(made), base_version=version, now=NOW)
+    return made
+
+
+def _marked(house: House, **fields: Any) -> Assignment:
+    made = house.assignment(mock_fields(**fields))
+    hand_in(house.learner, made, texts={})
+    return made
+
+
+def _out(house: House) -> Any:
+    made = _marked(house)
+    results.results_release(by=house.by, assignment=made, partly=True, now=NOW)
+    return results_refresh(assignment=made, now=NOW)[house.learner.pk]
+
+
+def _abandoned(house: House) -> Any:
+    row = hand_in(house.learner, house.assignment(), texts={}, grade=False)
+    Attempt.objects.filter(pk=row.attempt_id).update(reason="abandoned", grading_needed=False)
+    row.refresh_from_db()
+    return row
+
+
 # service: (what it needs, made before; arguments; action of the entry)
 CALLS: dict[str, tuple[Callable[[House], Any], Callable[[House, Any], dict[str, Any]], str]] = {
     "cohort_create": (lambda h: None, lambda h, x: {"name": "N", "timezone": "UTC"}, "cohort.create"),
@@ -211,28 +261,62 @@ CALLS: dict[str, tuple[Callable[[House], Any], Callable[[House, Any], dict[str, 
         "proctor.add",
     ),
     "note_add": (_running, lambda h, x: {"attempt": x, "text": "Asks before he draws."}, "note.add"),
+    "task_submit": (_claimed, lambda h, x: {"task": x, "given": _marks(x)}, "task.grade"),
+    "rubric_save": (
+        lambda h: h.assignment(),
+        lambda h, x: {"assignment": x, "content": _heavier(x), "base_version": content_now(x)[0]},
+        "rubric.edit",
+    ),
+    "rubric_regrade": (_new_rubric, lambda h, x: {"assignment": x}, "rubric.regrade"),
+    "results_release": (_marked, lambda h, x: {"assignment": x, "partly": True}, "result.release"),
+    "releases_due": (lambda h: _marked(h, show_when="at_once"), lambda h, x: {"by": None}, "result.release"),
+    "result_override": (_out, lambda h, x: {"result": x, "score": 50.0, "reason": "The alarm rang."}, "result.override"),
+    "try_accept": (_abandoned, lambda h, x: {"row": x, "reason": "The power failed."}, "try.accept"),
     "tries_close": (_overdue, lambda h, x: {"by": None}, "assignment.close"),
     "assignment_hand_in": (_begun, lambda h, x: {"by": None, "user": h.learner, "row": x}, "assignment.hand_in"),
 }
 
 
-def writing_services() -> dict[str, Callable[..., Any]]:
-    """Every public keyword-only function of the service modules that takes the moment it happens at; readers take no `now`."""
+# What takes the moment it is called at and needs no entry. `by` is the sign of an act upon others, so that nothing here may take it.
+READERS = {
+    *("assignment_rows", "board_attempts", "board_rows", "cohort_cards", "cohort_of_code", "counts", "begin_refusal", "held_now"),
+    *("learner_rows", "outcomes_of", "overview", "people_rows", "policy_for", "release_view", "trade_map", "window_refusal"),
+    "work_of",
+}
+OWN_WORK = {"design_submit", "predictions_lock", "run_again", "result_seen"}  # of the learner who does it
+OWN_PIECE = {  # who holds which piece; no mark is made or changed before `task_submit`
+    *("draft_save", "leases_drop", "task_claim", "task_flag", "task_give_back", "task_hand_up", "task_next", "task_renew", "task_skip"),
+    "task_tag",
+}
+CATCHING_UP = {  # derived anew from what is there, or cleared away; by nobody's decision
+    *("exports_prune", "grading_catch_up", "predictions_catch_up", "predictions_resolve", "presence_tell", "results_refresh"),
+    *("rubric_apply", "tasks_make"),
+}
+UNLOGGED = READERS | OWN_WORK | OWN_PIECE | CATCHING_UP
+NOT_SERVICES = ("views", "migrations", "management", "demo", "audit")
+
+
+def services() -> dict[str, Callable[..., Any]]:
+    """Every public keyword-only function of the app, wherever it stands, that is told who acts or the moment it happens at."""
     found: dict[str, Callable[..., Any]] = {}
-    for module in pkgutil.iter_modules(services.__path__):
-        loaded = import_module(f"{services.__name__}.{module.name}")
+    for module in pkgutil.walk_packages(app.__path__, f"{app.__name__}."):
+        if set(module.name.split(".")) & set(NOT_SERVICES):
+            continue
+        loaded = import_module(module.name)
         for name, function in inspect.getmembers(loaded, inspect.isfunction):
             takes = inspect.signature(function).parameters
-            if function.__module__ == loaded.__name__ and not name.startswith("_") and "now" in takes:
+            named = all(one.kind is inspect.Parameter.KEYWORD_ONLY for one in takes.values())
+            if function.__module__ == loaded.__name__ and not name.startswith("_") and named and takes.keys() & {"by", "now"}:
+                assert name not in found, f"two services are called {name}"
                 found[name] = function
     return found
 
 
-READERS = {"cohort_of_code", "begin_refusal", "ready", "exports_prune"}  # and what only clears away
-
-
-def test_every_service_is_called_below() -> None:
-    assert set(writing_services()) - READERS == set(CALLS)
+def test_every_service_is_called_below_or_told_why_not() -> None:
+    found = services()
+    assert found.keys() == CALLS.keys() | UNLOGGED and not CALLS.keys() & UNLOGGED
+    acting = [name for name in sorted(UNLOGGED) if "by" in inspect.signature(found[name]).parameters]
+    assert acting == ["cohort_of_code"]  # which counts wrong codes against whoever tries them
 
 
 @pytest.mark.parametrize("name", sorted(CALLS))
@@ -241,7 +325,7 @@ def test_the_service_leaves_an_entry(house: House, name: str) -> None:
     prepared = prepare(house)
     before = set(Audit.objects.values_list("pk", flat=True))
     given = {"by": house.by, **arguments(house, prepared)}
-    service = writing_services()[name]
+    service = services()[name]
     actor = (
         (given["by"].user if given["by"] else given.get("user")) if {"by", "user"} & inspect.signature(service).parameters.keys() else None
     )
