@@ -44,7 +44,7 @@ class PacingPreset(s.Serializer):  # type: ignore[type-arg]
 class InterviewIntro(s.Serializer):  # type: ignore[type-arg]
     problem = s.CharField()
     title = s.CharField()
-    opener = s.CharField(help_text="What the interviewer says first. What he knows beyond that is told when it is asked for.")
+    opener = s.CharField(help_text="What the interviewer says first. What the interviewer knows beyond that is told when it is asked for.")
 
 
 class AttemptRequest(s.Serializer):  # type: ignore[type-arg]

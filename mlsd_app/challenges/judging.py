@@ -76,7 +76,7 @@ def _step(row: Submission, lab: type[Lab], challenge: Challenge, line: Line, now
     if place is not None:
         first = _seed_run(row, lab, challenge, place, line, now)
         if next_seed(row, challenge) is not None:
-            return first  # who ran a seed that somebody else had stored meanwhile leaves the rest to him
+            return first  # who ran a seed that somebody else had stored meanwhile leaves the rest to them
     _verdict_say(row, challenge, now)
     return False
 

@@ -51,7 +51,7 @@ def _waiting(user: User) -> QuerySet[Task]:
 
 
 def _next_due(user: User, cohorts: Sequence[int], now: datetime) -> dict[int, Assignment]:
-    """The published assignment due next in each cohort; a learner's are those assigned to him."""
+    """The published assignment due next in each cohort; a learner's are those assigned to that learner."""
     learning = Membership.objects.filter(user=user, role=Role.LEARNER, removed_at=None).values("cohort")
     published = Assignment.objects.filter(cohort__in=cohorts, published_at__isnull=False, archived_at=None, due_at__gt=now)
     rows = published.exclude(Q(cohort__in=learning) & ~Q(pk__in=assignments_for(user).values("pk"))).order_by("-due_at")

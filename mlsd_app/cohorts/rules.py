@@ -1,9 +1,9 @@
 """Who may do what, as one predicate an action. `selectors.py` says the same as querysets, and a test holds the two together.
 
 Ask with `may(user, "edit_cohort", cohort)`. `user.has_perm("cohorts.edit_cohort", cohort)` answers the same, except that Django says
-yes to a superuser before it asks anybody, and nobody, superusers included, may grade himself or give himself time.
+yes to a superuser before it asks anybody, and nobody, superusers included, may grade their own work or give themselves time.
 
-Site staff count as owner of every cohort. A person who was removed has no role; what somebody wrote himself stays visible to him.
+Site staff count as owner of every cohort. A person who was removed has no role; what people wrote themselves stays visible to them.
 """
 
 from __future__ import annotations

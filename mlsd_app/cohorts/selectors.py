@@ -82,7 +82,7 @@ def accommodations_set_by(user: User) -> QuerySet[Accommodation]:
 
 
 def assignments_for(user: User) -> QuerySet[Assignment]:
-    """What is published to this learner: to everyone, to one of his labels, or to him."""
+    """What is published to this learner: to everyone, to one of their labels, or to them alone."""
     mine = roles_of(user=user, roles=(Role.LEARNER,))
     to_me = Exists(mine.filter(assigned_alone=OuterRef("pk"))) | Exists(mine.filter(labels__assignments=OuterRef("pk")))
     published = Assignment.objects.filter(published_at__isnull=False, archived_at=None, cohort__in=mine.values("cohort"))
@@ -98,7 +98,7 @@ def assignments_visible_to(user: User) -> QuerySet[Assignment]:
 
 
 def assignments_with_map_for(user: User) -> QuerySet[Assignment]:
-    """Those whose trade-off map the user may see: a learner only after handing in himself."""
+    """Those whose trade-off map the user may see: a learner only after handing in."""
     finished = assigned_finished().filter(user_id=user.pk).values("assignment")
     mine = assignments_for(user).filter(pk__in=finished)
     return Assignment.objects.filter(Q(cohort__in=cohorts_as(user, STAFF)) | Q(pk__in=mine.values("pk")))
@@ -150,7 +150,7 @@ def assigned_named_to(user: User) -> QuerySet[AssignedAttempt]:
 
 
 def attempts_visible_to(user: User, cohort: Cohort | None = None) -> QuerySet[Attempt]:
-    """Interview attempts the user may read: his own and what his roles give; of one cohort if it is named."""
+    """Interview attempts the user may read: their own and what their roles give; of one cohort if it is named."""
     visible = Attempt.objects.filter(Q(user_id=user.pk) | Q(pk__in=assigned_visible_to(user).values("attempt")))
     return visible.filter(assigned__assignment__cohort=cohort) if cohort else visible
 
@@ -160,7 +160,7 @@ def attempts_followed_by(user: User) -> QuerySet[Attempt]:
 
 
 def attempts_proctored_by(user: User) -> QuerySet[Attempt]:
-    """Attempts whose clock the user may move; never his own."""
+    """Attempts whose clock the user may move; never their own."""
     return Attempt.objects.filter(pk__in=assigned_managed_by(user).values("attempt")).exclude(user_id=user.pk)
 
 
@@ -196,7 +196,7 @@ def submissions_visible_to(user: User) -> QuerySet[Submission]:
 
 
 def tasks_for(user: User) -> QuerySet[Task]:
-    """What the user may claim and grade: never his own work; a grader what nobody else was given."""
+    """What the user may claim and grade: never their own work; a grader what nobody else was given."""
     managed = Q(assigned__assignment__cohort__in=cohorts_as(user, MANAGERS))
     open_to_me = Q(assigned__assignment__cohort__in=cohorts_as(user, (Role.GRADER,))) & (Q(tagged_to=None) | Q(tagged_to_id=user.pk))
     return Task.objects.filter(managed | open_to_me).exclude(assigned__user_id=user.pk)
@@ -217,7 +217,7 @@ def audit_visible_to(user: User) -> QuerySet[Audit]:
 
 
 def exports_visible_to(user: User) -> QuerySet[Export]:
-    """The user's own files, as long as he may still export that cohort."""
+    """The user's own files, as long as they may still export that cohort."""
     return Export.objects.filter(Q(cohort=None) | Q(cohort__in=cohorts_as(user, MANAGERS)), user_id=user.pk)
 
 

@@ -1,4 +1,4 @@
-"""An assignment as its learner sees it: what holds for him, what he has tried, where the work is done."""
+"""An assignment as its learner sees it: what holds, what was tried, where the work is done."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def links_of(attempt: Attempt) -> QuerySet[RunLink]:
 
 
 def prediction_due(attempt: Attempt, lab: str) -> bool:
-    """Whether the next run is the candidate's first of this lab: before it he may say what he expects."""
+    """Whether the next run is the candidate's first of this lab: before it they may say what they expect."""
     return not attempt.runlinks.filter(run__lab=lab, curveball=None).exists()
 
 

@@ -1,4 +1,4 @@
-"""The interviewer of every problem: he hears what he is asked, tells nothing else, and what he points at is there.
+"""The interviewer of every problem: hears what is asked, tells nothing else, and what it points at is there.
 
 That curveballs break a lab and can be recovered from, and that needs and feeds resolve, is checked in `test_problem_practice`.
 """
@@ -29,7 +29,7 @@ def interviewer_of(problem: Problem) -> Interviewer:
     return problem.interviewer
 
 
-# --- what he hears ---------------------------------------------------------------------------------------------------
+# --- what is heard ---------------------------------------------------------------------------------------------------
 
 
 @every_complete
@@ -102,7 +102,7 @@ def test_everything_at_once_is_too_many(problem: Problem) -> None:
     assert (heard.kind, heard.facts) == ("too_many", ())
 
 
-# --- what he tells ---------------------------------------------------------------------------------------------------
+# --- what is told ----------------------------------------------------------------------------------------------------
 
 
 @every_complete
@@ -131,7 +131,7 @@ def test_answers_are_said_as_a_person_says_them(problem: Problem) -> None:
             assert not re.search(r"[{}]|\d[eE][+-]?\d|\d{5,}|\b1 (hours|points|weeks|days)\b", said), said
 
 
-# --- what he throws in -----------------------------------------------------------------------------------------------
+# --- what is thrown in -----------------------------------------------------------------------------------------------
 
 
 def clock_of(preset: str, multiplier: float) -> Clock:

@@ -39,7 +39,7 @@ TAG = "cohorts"
 
 
 def _assignment(request: Request, assignment_id: int, action: str) -> Assignment:
-    """404 for an assignment the caller does not see, 403 for what his role does not include."""
+    """404 for an assignment the caller does not see, 403 for what the role does not include."""
     rows = assignments_visible_to(user_of(request)).select_related("cohort")
     row = found_or_404(rows, assignment_id, "There is no such assignment in your cohorts.")
     require(request, action, row if action == "see_map" else row.cohort)

@@ -123,7 +123,7 @@ def lease(request: Request, attempt_id: UUID) -> Response:
 )
 @api_view(["POST"])
 def questions(request: Request, attempt_id: UUID) -> Response:
-    """He tells what is asked for and nothing else; at most 20 questions a minute."""
+    """The interviewer tells what is asked for and nothing else; at most 20 questions a minute."""
     now = timezone.now()
     asked = shapes.QuestionRequest(data=request.data)
     asked.is_valid(raise_exception=True)

@@ -54,7 +54,7 @@ def require(request: Request, action: str, thing: object) -> None:
 
 
 def cohort_for(request: Request, cohort_id: int, action: str) -> Cohort:
-    """404 for a cohort the caller is not in, 403 for what his role does not include. A look by site staff is logged."""
+    """404 for a cohort the caller is not in, 403 for what the role does not include. A look by site staff is logged."""
     cohort = found_or_404(cohorts_visible_to(user_of(request)), cohort_id, "There is no such cohort among yours.")
     require(request, action, cohort)
     staff_access(by=by_of(request), cohort=cohort, now=timezone.now())

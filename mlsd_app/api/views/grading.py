@@ -36,7 +36,7 @@ TAG = "grading"
 
 
 def task_for(request: Request, task_id: int) -> Task:
-    """What the caller may not grade does not exist; what he held and may not grade any more goes back into the queue."""
+    """What the caller may not grade does not exist; what they held and may not grade any more goes back into the queue."""
     user = user_of(request)
     queue.leases_drop(user=user, now=timezone.now())
     rows = tasks_for(user).filter(queue.IN_REACH)
@@ -227,7 +227,7 @@ def _result_answer(row: Result, codes: dict[int, str]) -> dict[str, Any]:
 )
 @api_view(["GET"])
 def results(request: Request, assignment_id: int) -> Response:
-    """Owner and instructors get all, under code names until they are out; a learner his own, once it is."""
+    """Owner and instructors get all, under code names until they are out; learners their own, once it is."""
     assignment, asked = assignment_for(request, assignment_id, "see_assignment"), given(Page, request.query_params)
     if not (may(user_of(request), "release_scores", assignment) or may(user_of(request), "begin_assignment", assignment)):
         raise PermissionDenied("Your role in this cohort does not include this.")

@@ -77,7 +77,7 @@ def _page(lab: type[Lab], challenge: Challenge, population: Population, runs: Ma
 
 
 def judged_in(tries: Sequence[AssignedAttempt]) -> dict[int, list[Submission]]:
-    """{user: what he submitted in these tries and was judged, in that order}; nobody without any. Stopped ones are nobody's design."""
+    """{user: what was submitted in these tries and was judged, in that order}; nobody without any. Stopped ones are nobody's design."""
     links = TrySubmission.objects.filter(assigned__in=[row.pk for row in tries], submission__state=State.DONE)
     found: dict[int, list[Submission]] = defaultdict(list)
     for link in links.select_related("assigned", "submission").order_by("pk"):

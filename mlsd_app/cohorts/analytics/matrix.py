@@ -106,7 +106,7 @@ def _lab_versions(sittings: Iterable[Sequence[dict[str, Any]]]) -> dict[int, int
 
 
 def _quiz_answers(places: dict[Any, int]) -> dict[Any, dict[int, float | None]]:
-    """{sitting: {place: mark}}: a person's mark of a free answer holds before the one somebody gave himself."""
+    """{sitting: {place: mark}}: a person's mark of a free answer holds before the learner's own."""
     found: dict[Any, dict[int, float | None]] = {}
     graded = _graded_answers(places)
     rows = Response.objects.filter(sitting__in=places, kind=ResponseKind.ANSWER).exclude(amendments__kind=ResponseKind.UNDO)

@@ -22,7 +22,7 @@ YOU = "you"
 
 @dataclass
 class Scope:
-    """`cohort` None: everything of `user` himself. `names`: real names, where the scores are out."""
+    """`cohort` None: everything of `user`'s own. `names`: real names, where the scores are out."""
 
     user: User
     cohort: Cohort | None = None
@@ -51,7 +51,7 @@ class Scope:
         return self._codes[assignment_id].get(user_id, "Somebody")
 
     def grader(self, assignment_id: int | None, grader_id: int | None) -> str | None:
-        """A code that is the same for one grader within an assignment and says nothing about him outside of it; None for a rule."""
+        """A code that is the same for one grader within an assignment and says nothing outside of it; None for a rule."""
         if grader_id is None:
             return None
         if assignment_id not in self._salts:

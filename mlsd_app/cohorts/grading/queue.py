@@ -49,9 +49,9 @@ def held_by(user: User, now: datetime) -> Q:
 
 
 def task_next(*, user: User, assignment: Assignment, now: datetime, section: str = "") -> Task | None:
-    """The user's next piece, claimed for him: the one he holds already, one tagged to him, then the open ones in their order.
+    """The user's next piece, claimed at once: the one held already, one tagged to the user, then the open ones in their order.
 
-    None when nothing is left for him.
+    None when nothing is left.
     """
     mine = tasks_for(user).filter(IN_REACH, assigned__assignment=assignment)
     if section:
@@ -113,7 +113,7 @@ def holder_words(task: Task) -> str:
 
 
 def leases_drop(*, user: User, now: datetime) -> int:
-    """Gives back what the user holds in cohorts where he may not grade any more; how many pieces. What he typed stays his draft."""
+    """Gives back what the user holds in cohorts where they may not grade any more; how many pieces. What was typed stays a draft."""
     lost = Task.objects.filter(state="in_progress", lease_user=user).exclude(pk__in=tasks_for(user).values("pk"))
     return lost.update(state=waiting_state(), lease_user=None, lease_until=None)
 
@@ -141,7 +141,7 @@ def task_skip(*, user: User, task: Task, now: datetime) -> None:
 def task_tag(*, user: User, task: Task, to: User, now: datetime) -> None:
     """For a colleague, who gets it before all others. InvalidInput for somebody who may not grade it."""
     if not graders_for(task).filter(pk=to.pk).exists():
-        raise InvalidInput("Only somebody who grades in this cohort, and not his own work, can be given a piece.", field="to")
+        raise InvalidInput("Only somebody who grades in this cohort, and not their own work, can be given a piece.", field="to")
     _give_back(task, user, tagged_to=to)
 
 

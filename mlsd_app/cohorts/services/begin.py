@@ -1,4 +1,4 @@
-"""A learner begins what was assigned: the rules that hold for him now are frozen on the try."""
+"""A learner begins what was assigned: the rules that hold at that moment are frozen on the try."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def counts_as_try(row: AssignedAttempt) -> bool:
 
 
 def begin_refusal(*, user: User, assignment: Assignment, policy: Resolved, tries: list[AssignedAttempt], now: datetime) -> Refused | None:
-    """Why the learner cannot begin now; None when he can."""
+    """Why the learner cannot begin now; None when nothing is in the way."""
     if assignment.cohort.archived_at is not None:
         return Refused("archived", "This cohort is archived; nothing new can be begun in it.", 403)
     if words := window_refusal(now=now, opens_at=policy.opens_at, closes_at=policy.closes_at):

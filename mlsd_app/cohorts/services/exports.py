@@ -55,7 +55,7 @@ def export_create(
 
 
 def export_own(*, by: By, now: datetime) -> Export:
-    """Asks for everything of the user himself, in one zip."""
+    """Asks for everything of the user's own, in one zip."""
     with transaction.atomic():
         export = _made(by, None, OWN, ZIP, {}, now)
         audited(by=by, action="export.own", thing=export, cohort=None, now=now, after={"kind": OWN})

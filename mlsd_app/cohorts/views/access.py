@@ -51,7 +51,7 @@ def answering(view: View) -> View:
 
 
 def cohort_page(action: str) -> Callable[[View], View]:
-    """Gives the view the cohort instead of its id. 404 for a cohort the user is not in, 403 for an action his role has not.
+    """Gives the view the cohort instead of its id. 404 for a cohort the user is not in, 403 for an action the role does not include.
 
     Times are shown and read in the cohort's zone.
     """

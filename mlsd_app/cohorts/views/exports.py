@@ -36,7 +36,7 @@ def listing(request: HttpRequest, cohort: Cohort) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 @answering
 def own(request: HttpRequest) -> HttpResponse:
-    """Everything of the user himself, in one zip."""
+    """Everything of the user's own, in one zip."""
     if request.method == "POST":
         services.export_own(by=By.of(request), now=timezone.now())
         return redirect("cohorts:own_exports")

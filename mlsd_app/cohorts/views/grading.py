@@ -30,7 +30,7 @@ GRADED_KINDS = (Kind.MOCK, Kind.QUIZ)
 
 
 def task_or_404(request: HttpRequest, cohort: Cohort, task_id: int) -> Task:
-    """Only what the user may grade. What he held and may not any more goes back into the queue."""
+    """Only what the user may grade. What they held and may not any more goes back into the queue."""
     user = user_of(request)
     queue.leases_drop(user=user, now=timezone.now())
     rows = tasks_for(user).filter(queue.IN_REACH, assigned__assignment__cohort=cohort)

@@ -30,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z_]\w*")
 
 @dataclass(frozen=True)
 class FactLine:
-    """One fact of the interviewer. `answer` only where he told it; `would_ask`: a question that gets a missed one."""
+    """One fact of the interviewer. `answer` only where it was told; `would_ask`: a question that gets a missed one."""
 
     id: str
     name: str

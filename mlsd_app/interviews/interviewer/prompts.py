@@ -1,4 +1,4 @@
-"""What the interviewer says of himself, and when: nudges, probes, the focus of the deep dive, the closing question. Pure.
+"""What the interviewer says unasked, and when: nudges, probes, the focus of the deep dive, the closing question. Pure.
 
 Every prompt has a kind and a key and is said once; what was said already comes in as `Said`.
 """
@@ -56,7 +56,7 @@ class Said:
 
 @dataclass(frozen=True)
 class Scene:
-    """What the interviewer sees when he looks up.
+    """What the interviewer sees on looking up.
 
     phases         of the plan, with key, title and tags
     scale          this person's time over the planned time

@@ -118,7 +118,7 @@ def _read_aloud(found: list[ReadBack]) -> str:
 
 
 def assumption_note(*, attempt: Attempt, row: dict[str, Any], now: datetime) -> Event:
-    """That the candidate decided something himself, after the interviewer left it to him. Refused as a question is."""
+    """That the candidate decided something that the interviewer had left open. Refused as a question is."""
     with transaction.atomic():
         locked = _listening(attempt, now)
         return event_add(attempt=locked, kind="assumption", now=now, actor=locked.user, data=row)

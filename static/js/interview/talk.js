@@ -1,4 +1,4 @@
-// The conversation with the interviewer: asking, assumptions, reading the constraints back, and what he says of himself.
+// The conversation with the interviewer: asking, assumptions, reading the constraints back, and what comes unasked.
 
 import { fragment, send } from "./http.js";
 

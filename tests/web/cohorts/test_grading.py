@@ -1,4 +1,4 @@
-"""Grading one piece: what a grader sees and what he never sees, what is refused, and that nothing typed is lost."""
+"""Grading one piece: what a grader sees and what they never see, what is refused, and that nothing typed is lost."""
 
 from __future__ import annotations
 

@@ -357,7 +357,7 @@ NESTED = [row for row in TABLE if len(row.ids) > 1]
 
 @pytest.mark.parametrize("row", NESTED, ids=[f"{row.method} {row.name} {row.ids[-1]}" for row in NESTED])
 def test_ids_of_another_cohort_do_not_exist(scene: Scene, row: Address) -> None:
-    """The owner of another cohort puts ids of this one behind his own cohort's, and the other way round."""
+    """The owner of another cohort puts ids of this one behind their own cohort's, and the other way round."""
     house = scene.house
     scene.ids["try"] = assignment_begin(user=house.learner, assignment=_reading(scene), now=NOW).pk
     if "attempt" in row.ids:

@@ -1,4 +1,4 @@
-"""What the interviewer says by himself: at the right time, once, to nobody who pauses, and not about what is settled."""
+"""What the interviewer says unasked: at the right time, once, to nobody who pauses, and not about what is settled."""
 
 from __future__ import annotations
 
