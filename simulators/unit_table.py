@@ -46,6 +46,8 @@ point; rank; hash; term; result; answer; action; degree; pixel px; mac multiply-
 """
 SHOWN = {"gpu": "GPU", "cpu": "CPU", "mac": "MAC", "req": "request", "doc": "document", "param": "parameter", "px": "pixel"}
 
+IRREGULAR = {"person": "people", "epoch": "epochs", "px": "px"}
+
 # Words that stand before a counted thing.
 MULTIPLIERS = {
     "k": 1e3,
@@ -225,10 +227,8 @@ def _worded() -> Iterator[tuple[str, Atom]]:
 
 
 def _plural(word: str) -> str:
-    if word == "person":
-        return "people"
-    if word == "px":
-        return word
+    if word in IRREGULAR:
+        return IRREGULAR[word]
     if word.endswith(("ry", "ty", "py")):
         return word[:-1] + "ies"
     return word + ("es" if word.endswith(("s", "ch", "sh", "x")) else "s")
@@ -236,3 +236,4 @@ def _plural(word: str) -> str:
 
 ATOMS: dict[str, Atom] = dict(_measures()) | _RATES  # read as written: GB is not gb
 WORDS: dict[str, Atom] = dict(_worded())  # read in any case: Users, GPUs
+SINGULAR = {_plural(word): word for word in (*ATOMS, *WORDS) if len(word) > 1 and (_plural(word) in WORDS or _plural(word) in ATOMS)}

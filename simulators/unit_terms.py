@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from simulators.errors import InvalidInput
-from simulators.unit_table import ATOMS, LABELS, MULTIPLIERS, NOT_COUNTED, PREFIXED, RATIOS, TIME, TRAPS, WORDS, Atom
+from simulators.unit_table import ATOMS, LABELS, MULTIPLIERS, NOT_COUNTED, PREFIXED, RATIOS, SINGULAR, TIME, TRAPS, WORDS, Atom
 
 RATIO = "ratio"
 OVER = re.compile(r"\s*/\s*|\s+per\s+|\s+an?\s+", re.ASCII)
@@ -16,6 +16,7 @@ _LEADING_OVER = re.compile(r"(?:1\s?/|/|per\s|an?\s|in\s(?=\d))\s*", re.ASCII)
 _OF = re.compile(r"of (\d{1,9})(?: [a-z]+)?", re.ASCII)
 _BELOW = re.compile(r"(?P<number>\d{1,3}(?:,\d{3})+|\d{1,12})?\s?(?P<rest>\D+)", re.ASCII)
 _RATIO_WORDS = re.compile(r"[A-Za-z][A-Za-z' .-]*(?: \d+)?", re.ASCII)  # "% of clicks", "x plan", "share of the plan"
+_NOUN = re.compile(r"(?P<before>[A-Za-z]+-)?(?P<noun>[A-Za-z]+)(?P<over>(?:/| per ).*)?", re.ASCII)  # what may stand behind a 1
 _IN_ANY_CASE = ("qps", "rps", "iops", "fps", "hz")
 _SPACES = str.maketrans("\u00a0\u2009\u202f\t", "    ")
 _MEANT = str.maketrans("\u00b5\u03bc\u00d7", "uux")
@@ -61,6 +62,16 @@ def counted_unit(multiplier: str, text: str) -> Unit:
     if unit.dimension.partition("/")[0] in PREFIXED | {RATIO}:
         raise UnitError("multiplier", f"{multiplier} stands before what is counted, as in 2{multiplier} users, not before {unit.text}.")
     return unit
+
+
+def behind(number: str, unit: str) -> str:
+    """`unit` as it stands behind `number`: "1 hour", "2 hours", "1 GPU-hour". A unit of more than one word stays as it is."""
+    found = _NOUN.fullmatch(unit) if number == "1" else None
+    one = SINGULAR.get(found["noun"].lower()) if found else None
+    if not found or one is None:
+        return unit
+    noun = found["noun"][: len(one)] if found["noun"].lower().startswith(one) else one
+    return f"{found['before'] or ''}{noun}{found['over'] or ''}"
 
 
 def comparable(given: str, truth: str) -> bool:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from simulators.unit_table import MULTIPLIERS, TRAPS
-from simulators.unit_terms import OVER, RATIO, Unit, UnitError, comparable, counted_unit, parse_unit
+from simulators.unit_terms import OVER, RATIO, Unit, UnitError, behind, comparable, counted_unit, parse_unit
 
 __all__ = [
     "Mark",
@@ -23,9 +23,11 @@ __all__ = [
     "Rule",
     "Unit",
     "UnitError",
+    "behind",
     "comparable",
     "dimension_of",
     "grade_quantity",
+    "money_text",
     "number_text",
     "parse_quantity",
     "parse_unit",
@@ -55,8 +57,8 @@ class Quantity:
             below = self.unit[2:]
             return f"{number} per {below}" if below[0].isdigit() else f"{number}/{below}"
         if self.unit.startswith("$"):
-            return f"{'-' if self.value < 0 else ''}${number.removeprefix('-')}{self.unit[1:]}"
-        return f"{number} {self.unit}".strip()
+            return f"{'-' if self.value < 0 else ''}${money_text(abs(self.value))}{self.unit[1:]}"
+        return f"{number} {behind(number, self.unit)}".strip()
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -113,6 +115,12 @@ def number_text(value: float) -> str:
         return f"{value:.6g}"
     digits = 6 if abs(value) < 1e6 else 15
     return f"{float(f'{value:.6g}'):,.{digits}g}"
+
+
+def money_text(value: float) -> str:
+    """Dollars above zero: in cents where they are whole cents ($9.60), else as any number ($0.0042)."""
+    cents = f"{value:,.2f}"
+    return cents if 0.1 <= value < 1e6 and value % 1 and math.isclose(value, float(cents.replace(",", ""))) else number_text(value)
 
 
 def _quantity(value: float, unit: Unit) -> Quantity:

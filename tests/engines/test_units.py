@@ -18,6 +18,7 @@ from simulators.units import (
     Quantity,
     Rule,
     UnitError,
+    behind,
     comparable,
     grade_quantity,
     parse_quantity,
@@ -405,3 +406,35 @@ def test_marks_agree_with_the_rule_table_on_a_grid() -> None:
 
 def test_a_quantity_is_what_was_typed() -> None:
     assert parse_quantity("13.9 requests/s") == Quantity(13.9, "requests/s", "request/time", 13.9, None)
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("1 users", "1 user"),
+        ("2 users", "2 users"),
+        ("1 queries/s", "1 query/s"),
+        ("1 people", "1 person"),
+        ("1 GPUs", "1 GPU"),
+        ("1 bits", "1 bit"),
+        ("1 ms", "1 ms"),
+        ("1.5 days", "1.5 days"),
+        ("$9.6", "$9.60"),
+        ("$12345.67/day", "$12,345.67/day"),
+        ("$9", "$9"),
+        ("$0.0042", "$0.0042"),
+        ("-$0.5/1M tokens", "-$0.50/1,000,000 tokens"),
+    ],
+)
+def test_a_quantity_is_told_as_one_says_it(typed: str, told: str) -> None:
+    read = parse_quantity(typed)
+    assert read.text == told
+    assert parse_quantity(told).base == pytest.approx(read.base)
+
+
+def test_every_plural_of_the_table_has_its_singular() -> None:
+    for many in {atom.many for atom in WORDS.values()} - {atom.one for atom in WORDS.values()}:
+        one, unit = behind("1", many), parse_unit(many)
+        assert one != many
+        assert (parse_unit(one).dimension, parse_unit(one).factor) == (unit.dimension, unit.factor), many
+    assert parse_unit("epochs").dimension == "epoch"

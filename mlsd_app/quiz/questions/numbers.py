@@ -13,7 +13,7 @@ from problems.expressions import evaluate_expression
 from problems.quiz_schema import CalculatedAnswer, FixedAnswer, FormulaAnswer, Number
 from problems.schema import Problem
 from simulators.errors import InvalidInput
-from simulators.units import Quantity, Rule, UnitError, grade_quantity, number_text, parse_quantity, parse_unit, quantity_of
+from simulators.units import Quantity, Rule, UnitError, behind, grade_quantity, number_text, parse_quantity, parse_unit, quantity_of
 
 DIGITS = {"estimate": 3, "derived": 6, "exact": 6}
 PATH_WITHIN = 0.02  # of the value a known mistake leads to
@@ -150,8 +150,15 @@ def _calculated(answer: CalculatedAnswer, problem: Problem, digits: int) -> Solu
 
 
 def filled(stem: str, values: Mapping[str, float]) -> str:
-    """The stem with {name} replaced by the number drawn; other braces belong to formulas and stay."""
-    return re.sub(r"\{(\w+)\}", lambda name: grouped(values[name[1]]) if name[1] in values else name[0], stem)
+    """The stem with {name} replaced by the number drawn, "{n} hours" by "1 hour"; other braces belong to formulas and stay."""
+
+    def put(found: re.Match[str]) -> str:
+        if found["name"] not in values:
+            return found[0]
+        number = grouped(values[found["name"]])
+        return f"{number}{found['gap']}{behind(number, found['word'])}"
+
+    return re.sub(r"\{(?P<name>\w+)\}(?P<gap> ?)(?P<word>(?:(?<= )[A-Za-z]+)?)", put, stem)
 
 
 def grouped(value: float) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from django import template
 
+from simulators.units import behind
+
 register = template.Library()
 
 THIN = "\N{NARROW NO-BREAK SPACE}"  # between groups of digits
@@ -61,7 +63,7 @@ def parts(value: float | None, unit: str = "") -> tuple[str, str]:
     if value is None:
         return "n/a", ""
     if unit.startswith("$"):
-        return f"{MINUS if value < 0 else ''}${_count(abs(value))}", unit[1:]
+        return f"{MINUS if value < 0 else ''}${_money(abs(value))}", unit[1:]
     if unit in PREFIXED:
         symbol, power = PREFIXED[unit]
         return _prefixed(value, symbol, power)
@@ -69,7 +71,7 @@ def parts(value: float | None, unit: str = "") -> tuple[str, str]:
         if unit.startswith(head):
             return _prefixed(value, symbol + unit.removeprefix(head), 0)
     number = "1.00" if unit == "share" and value == 1 else _count(value)
-    return number, SYMBOLS.get(unit, unit)
+    return number, SYMBOLS.get(unit, behind(number, unit))
 
 
 def _prefixed(value: float, symbol: str, power: int) -> tuple[str, str]:
@@ -88,6 +90,11 @@ def _exponent(value: float, *, lowest: int) -> int:
     """Power of a thousand that leaves 1 to 999.5 before the prefix."""
     size = float(f"{abs(value):.3g}")
     return min(max(3 * math.floor(math.log10(size) / 3 + 1e-12), lowest), 15)
+
+
+def _money(value: float) -> str:
+    """Dollars with cents, where three digits would leave one decimal."""
+    return f"{value:.2f}" if 10 <= value < 99.995 and value % 1 else _count(value)
 
 
 def _count(value: float) -> str:

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from mlsd_app.runs.compare import tiles
 from mlsd_app.runs.templatetags.labs import comparison
 from mlsd_app.runs.templatetags.quantities import GAP, MINUS, PREFIXED, PREFIXES, quantity, signed
+from simulators.units import behind
 
 POWERS = {prefix: power for power, prefix in PREFIXES.items()}
 
 
 def read_back(text: str, unit: str) -> float:
     """The number that a reader takes from `text`, in the unit the lab gave."""
-    symbol, power = PREFIXED.get(unit, (unit, 0))
+    symbol, power = PREFIXED.get(unit, (behind(text.partition(GAP)[0], unit), 0))
     found = re.fullmatch(rf"({MINUS}?)([\d.\u202f]+(?:e{MINUS}?-?\d+)?){GAP}?([nµmkMGTP]?){GAP}?{re.escape(symbol)}", text)
     assert found, text
     size = float(found[2].replace("\u202f", "").replace(MINUS, "-")) * 10.0 ** POWERS[found[3]]
@@ -51,6 +52,12 @@ def test_at_most_four_figures_stand_before_a_prefix(value: float, unit: str) -> 
         (1_234_567, "$/month", f"$1.23{GAP}M/month"),
         (73.72, "bytes/vector", f"73.7{GAP}B/vector"),
         (None, "ms", "n/a"),
+        (1, "hours", f"1{GAP}hour"),
+        (2, "hours", f"2{GAP}hours"),
+        (1, "% of clicks", f"1{GAP}% of clicks"),
+        (9.6, "$", "$9.60"),
+        (12.5, "$/h", "$12.50/h"),
+        (12, "$", "$12"),
     ],
 )
 def test_units_as_engineers_write_them(value: float | None, unit: str, text: str) -> None:
