@@ -104,7 +104,7 @@ class QuizSittingRequest(s.Serializer):  # type: ignore[type-arg]
     problem = s.CharField(max_length=64, default="", help_text="Of a problem sitting.")
     items = s.ListField(child=s.CharField(max_length=128), max_length=100, default=list, help_text="Of a problem sitting; empty: all.")
     counts = s.BooleanField(default=False, help_text="Of a problem sitting: answers move the schedule.")
-    timed = s.BooleanField(default=False, help_text="Of the readiness check: in 30 minutes.")
+    timed = s.BooleanField(default=False, help_text="Of the readiness check: in the time its parts are expected to take.")
 
 
 class QuizSitting(s.Serializer):  # type: ignore[type-arg]

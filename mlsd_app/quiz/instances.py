@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Literal
 
 import redis
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Q, QuerySet
 from kombu.exceptions import OperationalError
 
 from mlsd_app.accounts.models import User
 from mlsd_app.celery import app
 from mlsd_app.quiz.bank import BankItem, Key, bank, bank_item, items_of
-from mlsd_app.quiz.models import Instance
+from mlsd_app.quiz.models import Instance, Sitting, SittingStatus
 from mlsd_app.quiz.questions.truths import Draw, Verdict, draws, truth_of
 from mlsd_app.runs import channel
 from mlsd_app.runs.models import StoredResult
@@ -202,14 +201,17 @@ def lab_links(instance: Instance) -> list[tuple[str, str]]:
 
 # --- upkeep ----------------------------------------------------------------------------------------------------------
 
-KEEP_RETIRED = timedelta(days=30)
 
-
-def retired_delete(*, now: datetime) -> int:
-    """Deletes instances of older labs and items that nobody has answered; how many. Answered ones stay as they were asked."""
-    standing = Q(pk__in=[])
+def retired_delete() -> int:
+    """Deletes instances of older labs and items that nobody has answered or still has before them; how many."""
+    standing = Q(pk__in=held_open())
     for entry in bank().values():
         if isinstance(entry.item, LabQuestion):
             standing |= Q(pk__in=current(entry).values("pk"))
-    old = Instance.objects.exclude(standing).filter(created_at__lt=now - KEEP_RETIRED)
-    return old.annotate(answers=Count("responses")).filter(answers=0).delete()[0]
+    return Instance.objects.exclude(standing).filter(responses=None).delete()[0]
+
+
+def held_open() -> set[int]:
+    """Instances that sittings not closed yet were given."""
+    lists = Sitting.objects.filter(status=SittingStatus.OPEN).values_list("items", flat=True)
+    return {row["instance"] for items in lists.iterator() for row in items if row.get("instance")}

@@ -27,7 +27,11 @@ from simulators.engines.ranking.calibration import wilson
 
 WEIGHTS = {"recall": 50, "mock": 30, "numbers": 20}
 NAMES = {"recall": "Recall", "mock": "Mock interviews", "numbers": "Numbers"}
-MISSING = {"recall": "answer {n} more questions", "mock": "finish a mock interview", "numbers": "answer {n} more number or lab questions"}
+MISSING = {
+    "recall": "answer {n} more question{s}",
+    "mock": "finish a mock interview",
+    "numbers": "answer {n} more number or lab question{s}",
+}
 SEEN_NEEDED, ANSWERS_NEEDED, ANSWERS_COUNTED = 12, 5, 20
 NEWEST_MOCK = 2 / 3
 PREDICTED_LEVEL, PREDICTED_LOSS = 0.80, 10.0
@@ -117,10 +121,14 @@ def combined(parts: Iterable[Part]) -> Score:
     return Score(low, high)
 
 
+def missing(part: str, count: int) -> str:
+    return MISSING[part].format(n=count, s="" if count == 1 else "s")
+
+
 def recall_part(recalls: Sequence[float], items: int) -> Part:
     """Mean predicted recall over all items of the problem: `recalls` of those seen, 0 for the rest. Unknown below 12 seen."""
     if len(recalls) < SEEN_NEEDED:
-        return Part("recall", None, MISSING["recall"].format(n=SEEN_NEEDED - len(recalls)))
+        return Part("recall", None, missing("recall", SEEN_NEEDED - len(recalls)))
     return Part("recall", 100 * sum(recalls) / max(items, len(recalls)))
 
 
@@ -136,7 +144,7 @@ def mock_part(scores: Sequence[float]) -> Part:
 def numbers_part(marks: Sequence[float], hits: Sequence[bool]) -> Part:
     """Mean of the last 20 marks, newest first; 10 less if predictions said to hold in 80 % of cases clearly do not. Unknown below 5."""
     if len(marks) < ANSWERS_NEEDED:
-        return Part("numbers", None, MISSING["numbers"].format(n=ANSWERS_NEEDED - len(marks)))
+        return Part("numbers", None, missing("numbers", ANSWERS_NEEDED - len(marks)))
     value = 100 * fmean(marks[:ANSWERS_COUNTED])
     if hits:
         low, high = wilson(fmean(hits), len(hits))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from simulators.errors import InvalidInput
 MAX_ITEMS = 100
 MAX_OPEN = 50  # sittings of one person that are open at once; more of them means a script
 FEWEST_ITEMS = 5  # a day has at least so many, however few its minutes
-READINESS_LIMIT_S = 1800
+ROUND_S = 300  # time limits are told in steps of five minutes
 SEEDS = 2**31 - 1
 
 
@@ -162,9 +163,18 @@ def _within_minutes(queue: Sequence[Due], minutes: int) -> list[Due]:
 
 def readiness_start(*, user: User, now: datetime, timed: bool) -> Sitting:
     """The 15 questions: of each the items marked by rule, then the free answer."""
-    keys = [entry.key for entries in readiness_items().values() for entry in entries]
-    limit = READINESS_LIMIT_S if timed else None
+    keys = [entry.key for entry in readiness_entries()]
+    limit = readiness_limit_s() if timed else None
     return sitting_create(user=user, kind=SittingKind.READINESS, keys=keys, now=now, limit_s=limit)
+
+
+def readiness_entries() -> list[BankItem]:
+    return [entry for entries in readiness_items().values() for entry in entries]
+
+
+def readiness_limit_s() -> int:
+    """What the parts of the check are expected to take, one after the other."""
+    return ROUND_S * math.ceil(sum(entry.item.expect_s for entry in readiness_entries()) / ROUND_S)
 
 
 def problem_start(*, user: User, slug: str, items: Sequence[str], now: datetime, counts: bool) -> Sitting:

@@ -31,7 +31,8 @@ def instance_make_task(key: list[str], left: int, night: bool = False) -> None:
 
 @shared_task(name="quiz.pool_refill")
 def pool_refill_task() -> None:
-    """Nightly: fills the pool where it is thinnest, within the night's budget of runs."""
+    """Nightly: clears the pool of what no lab would answer today, then fills it where it is thinnest, within the night's budget of runs."""
+    instances.retired_delete()
     first = instances.thinnest()
     if first:
         instances.send_step(first, instances.STEPS_A_NIGHT, night=True)

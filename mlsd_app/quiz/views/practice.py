@@ -15,7 +15,7 @@ from mlsd_app.quiz import plans, queue
 from mlsd_app.quiz import readiness as ready
 from mlsd_app.quiz.bank import NUMBERS_TO_COME, PHASE_NAMES, TYPE_NAMES, BankItem, items_of, quiz_problems, readiness_items
 from mlsd_app.quiz.models import Card, CardState, SittingKind, SittingStatus
-from mlsd_app.quiz.sittings import sittings_of
+from mlsd_app.quiz.sittings import readiness_entries, readiness_limit_s, sittings_of
 from problems.schema import Problem
 
 STATES = [("new", "Not seen"), ("due", "Due"), ("active", "In review"), ("suspended", "Suspended")]
@@ -112,6 +112,8 @@ def readiness(request: HttpRequest) -> HttpResponse:
         "table": ready.check_table(checks),
         "open": open_check,
         "questions": len(readiness_items()),
+        "parts": len(readiness_entries()),
+        "minutes": readiness_limit_s() // 60,
         "weights": ready.WEIGHTS,
     }
     return render(request, "quiz/readiness.html", context)

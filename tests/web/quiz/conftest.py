@@ -110,7 +110,7 @@ def give(user: User, sitting: Sitting, place: int, answer: dict[str, Any] | None
     sitting.refresh_from_db()
     asked = served(sitting, place)
     if asked.question.form in ("reveal", "free"):
-        answer_reveal(user=user, sitting=sitting, place=place, text="what I know", now=now)
+        answer_reveal(user=user, sitting=sitting, place=place, text=given.pop("reveal", "what I know"), now=now)
         given.setdefault("rating", 3)
     sent = Given(answer=right(sitting, place) if answer is None else answer, op_id=given.pop("op_id", uuid.uuid4().hex), **given)
     return response_give(user=user, sitting=sitting, place=place, given=sent, now=now)

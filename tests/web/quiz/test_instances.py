@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.http import QueryDict
-from django.utils import timezone
 
 from mlsd_app.accounts.models import User
 from mlsd_app.celery import app
@@ -166,15 +165,22 @@ def test_nobody_meets_an_instance_twice(made: Instance, entry: BankItem) -> None
 
 
 def test_a_new_version_of_the_lab_retires_the_pool(made: Instance, entry: BankItem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(instances, "send_step", lambda *args, **options: None)
     ada = User.objects.create_user("ada")
     answer = answered(ada, made)
     lab = get_lab(made.problem_slug, made.lab)
     monkeypatch.setattr(lab, "version", lab.version + 1)
-    assert instances.instance_take(user=User.objects.create_user("grace"), entry=entry) is None
-    assert instances.retired_delete(now=timezone.now() + timedelta(days=40)) == 0, "an answer keeps its instance"
+    grace = User.objects.create_user("grace")
+    assert instances.instance_take(user=grace, entry=entry) is None
+    assert instances.retired_delete() == 0, "an answer keeps its instance"
     answer.delete()
-    assert instances.retired_delete(now=timezone.now()) == 0, "a sitting may still hold it"
-    assert instances.retired_delete(now=timezone.now() + timedelta(days=40)) == 1
+    waiting = Sitting.objects.create(
+        user=grace, kind=SittingKind.PROBLEM, items=[{"instance": made.pk}], content={}, seed=1, started_at=NOW
+    )
+    assert instances.retired_delete() == 0, "it still stands before somebody"
+    waiting.delete()
+    tasks.pool_refill_task()
+    assert not Instance.objects.filter(pk=made.pk).exists(), "the night clears it"
 
 
 def test_unusable_instances_are_not_handed_out(made: Instance, entry: BankItem) -> None:

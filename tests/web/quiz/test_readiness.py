@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from mlsd_app.accounts.models import User
 from mlsd_app.interviews.models import Attempt, RunLink, Status, Verdict
@@ -43,7 +44,8 @@ def test_what_is_not_known_makes_a_range(known: tuple[bool, bool, bool]) -> None
 def test_recall_counts_unseen_items_as_forgotten() -> None:
     assert recall_part([0.9] * 12, 24).value == pytest.approx(45)
     assert recall_part([0.9] * 11, 24).value is None
-    assert "1 more" in recall_part([0.9] * 11, 24).missing
+    assert recall_part([0.9] * 11, 24).missing == "answer 1 more question"
+    assert recall_part([0.9] * 10, 24).missing == "answer 2 more questions"
 
 
 def test_the_last_two_mocks_count_the_newest_twice() -> None:
@@ -168,6 +170,14 @@ def test_the_check_asks_the_fifteen_questions_rule_first(user: User) -> None:
         types = [entry.item.type for entry in entries]
         assert types[-1] == "free"
         assert "free" not in types[:-1]
+
+
+def test_the_check_tells_the_time_its_parts_take_and_gives_as_much(mine: Client, user: User) -> None:
+    expected_s = sum(entry.item.expect_s for entries in readiness_items().values() for entry in entries)
+    limit_s = readiness_start(user=user, now=NOW, timed=True).limit_s
+    assert limit_s is not None and expected_s <= limit_s < expected_s + 300
+    page = mine.get("/quiz/readiness/").content.decode()
+    assert f"about {limit_s // 60} minutes" in page
 
 
 def test_a_question_is_held_when_every_part_earns_half(user: User, plan: Plan) -> None:
