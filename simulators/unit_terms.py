@@ -16,7 +16,7 @@ _LEADING_OVER = re.compile(r"(?:1\s?/|/|per\s|an?\s|in\s(?=\d))\s*", re.ASCII)
 _OF = re.compile(r"of (\d{1,9})(?: [a-z]+)?", re.ASCII)
 _BELOW = re.compile(r"(?P<number>\d{1,3}(?:,\d{3})+|\d{1,12})?\s?(?P<rest>\D+)", re.ASCII)
 _RATIO_WORDS = re.compile(r"[A-Za-z][A-Za-z' .-]*(?: \d+)?", re.ASCII)  # "% of clicks", "x plan", "share of the plan"
-_NOUN = re.compile(r"(?P<before>[A-Za-z]+-)?(?P<noun>[A-Za-z]+)(?P<over>(?:/| per ).*)?", re.ASCII)  # what may stand behind a 1
+_NOUN = re.compile(r"(?P<noun>[A-Za-z]+(?:-[A-Za-z]+)*)(?P<over>(?:/| per ).*)?", re.ASCII)  # what may stand behind a 1
 _IN_ANY_CASE = ("qps", "rps", "iops", "fps", "hz")
 _SPACES = str.maketrans("\u00a0\u2009\u202f\t", "    ")
 _MEANT = str.maketrans("\u00b5\u03bc\u00d7", "uux")
@@ -67,11 +67,12 @@ def counted_unit(multiplier: str, text: str) -> Unit:
 def behind(number: str, unit: str) -> str:
     """`unit` as it stands behind `number`: "1 hour", "2 hours", "1 GPU-hour". A unit of more than one word stays as it is."""
     found = _NOUN.fullmatch(unit) if number == "1" else None
-    one = SINGULAR.get(found["noun"].lower()) if found else None
-    if not found or one is None:
+    if not found:
         return unit
-    noun = found["noun"][: len(one)] if found["noun"].lower().startswith(one) else one
-    return f"{found['before'] or ''}{noun}{found['over'] or ''}"
+    whole, last = found["noun"], found["noun"].rpartition("-")[2]
+    noun = whole if whole.lower() in SINGULAR else last
+    one = SINGULAR.get(noun.lower(), noun)
+    return f"{whole.removesuffix(noun)}{noun[: len(one)] if noun.lower().startswith(one) else one}{found['over'] or ''}"
 
 
 def comparable(given: str, truth: str) -> bool:
