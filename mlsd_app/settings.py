@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import dj_database_url
+from celery.schedules import crontab
 from csp.constants import NONE, SELF
 from django.contrib.messages import constants as message_levels
 from django.core.exceptions import ImproperlyConfigured
@@ -144,6 +145,7 @@ CELERY_BEAT_SCHEDULE = {
     "reap": {"task": "runs.reap", "schedule": 10.0, "options": {"expires": 10}},
     "prune": {"task": "runs.prune", "schedule": 600.0, "options": {"expires": 600}},
     "challenges": {"task": "challenges.reap", "schedule": 15.0, "options": {"expires": 15}},
+    "rejudge": {"task": "challenges.rejudge", "schedule": crontab(hour=2, minute=30), "options": {"expires": 3600}},
     "interviews": {"task": "interviews.sweep", "schedule": 15.0, "options": {"expires": 15}},
     "cohorts-grading": {"task": "cohorts.grading", "schedule": 20.0, "options": {"expires": 20}},
     "quiz-pool": {"task": "quiz.pool_refill", "schedule": 86_400.0, "options": {"expires": 3600}},

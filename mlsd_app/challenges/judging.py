@@ -97,7 +97,7 @@ def _seed_run(row: Submission, lab: type[Lab], challenge: Challenge, place: tupl
     """Runs one seed and stores it; False when it was stored meanwhile."""
     stage, number = place
     begun = time.monotonic()
-    found = run_seed(lab, challenge, row.design, seeds_of(row, stage)[number], drive=partial(_drive, row, line))
+    found = run_seed(lab, challenge, row.design, seeds_of(row, stage)[number], drive=partial(seed_drive, row, line))
     values = {
         "values": dict(found.values),
         "reference": dict(found.reference),
@@ -109,7 +109,7 @@ def _seed_run(row: Submission, lab: type[Lab], challenge: Challenge, place: tupl
     return created
 
 
-def _drive(row: Submission, line: Line, lab: type[Lab], values: Mapping[str, Any], seed: int) -> Result:
+def seed_drive(row: Submission, line: Line, lab: type[Lab], values: Mapping[str, Any], seed: int) -> Result:
     ctx = Context(seed=seed, assets=assets(), key_space=partial(channel.key_space, row.pk))
     return drive(lab(), parse_params(lab, values), ctx, emit=lambda step: None, cancelled=line.cancelled)
 

@@ -68,6 +68,28 @@ class Submission(models.Model):
         return self.state in ACTIVE
 
 
+class Rejudgement(models.Model):
+    """A pass that was judged once more, by the lab as it is now. The pass stays what it was; what flips is a sign of a fault in the lab."""
+
+    submission = models.ForeignKey(Submission, on_delete=models.CASCADE, related_name="rejudgements")
+    lab_version = models.PositiveIntegerField()
+    verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)  # "" where there is none, as `error` says
+    grade = models.JSONField(default=dict)
+    error = models.TextField(blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["-at"]
+        constraints = [models.UniqueConstraint(fields=["submission", "lab_version"], name="rejudged_once_a_version")]
+
+    def __str__(self) -> str:
+        return f"{self.submission_id} under version {self.lab_version}: {self.verdict or self.error}"
+
+    @property
+    def flipped(self) -> bool:
+        return self.verdict == Verdict.FAIL
+
+
 class SubmissionSeed(models.Model):
     """What one seed gave. Seeds themselves are kept nowhere: they follow from the secret."""
 

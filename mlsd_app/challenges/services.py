@@ -138,9 +138,9 @@ def _secret(key: str) -> bytes:
     return hmac.digest(key.encode(), b"loop45 challenges", "sha256")
 
 
-def seeds_of(row: Submission, stage: int) -> list[int]:
+def seeds_of(row: Submission, stage: int, *, lab_version: int | None = None) -> list[int]:
     """Of stage 1 by the design, and told once it is judged; of stage 2 by the scope, and told never."""
-    task = f"{row.problem}/{row.lab}/{row.challenge}:{row.lab_version}"
+    task = f"{row.problem}/{row.lab}/{row.challenge}:{row.lab_version if lab_version is None else lab_version}"
     if stage == 1:
         return hidden_seeds(_secret(settings.SECRET_KEY), f"{task}:design:{row.design_hash}", STAGE_1)
     return hidden_seeds(_secret(settings.SECRET_KEY), f"{task}:scope:{row.scope}", STAGE_2)
