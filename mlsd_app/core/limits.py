@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.template.loader import render_to_string
 
 Scope = dict[str, Any]
 Message = Mapping[str, Any]
@@ -22,7 +23,7 @@ def limit_body(app: App) -> App:
         if scope["type"] != "http":
             return await app(scope, receive, send)
         if _claimed(scope) > settings.MAX_REQUEST_BYTES:
-            return await _refuse(send, _claimed(scope))
+            return await _refuse(scope, send, _claimed(scope))
         read = 0
 
         async def counted() -> Message:
@@ -34,7 +35,7 @@ def limit_body(app: App) -> App:
 
         await app(scope, counted, send)
         if read > settings.MAX_REQUEST_BYTES:
-            await _refuse(send, read)
+            await _refuse(scope, send, read)
 
     return limited
 
@@ -46,10 +47,14 @@ def _claimed(scope: Scope) -> int:
     return 0
 
 
-async def _refuse(send: Send, size: int) -> None:
+async def _refuse(scope: Scope, send: Send, size: int) -> None:
+    """A page for whoever follows a link or sends a form; JSON for scripts, and for htmx, whose page says it in a sentence of its own."""
     limit = settings.MAX_REQUEST_BYTES
     sentence = f"The request has {size / 2**20:,.0f} MB or more; at most {limit / 2**20:,.0f} MB are accepted. Nothing was stored."
-    body = json.dumps({"detail": sentence, "errors": {}}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
+    kind, body = b"application/json", json.dumps({"detail": sentence, "errors": {}}).encode()
+    sent = dict(scope["headers"])
+    if b"text/html" in sent.get(b"accept", b"") and b"hx-request" not in sent:
+        kind, body = b"text/html; charset=utf-8", render_to_string("413.html", {"sentence": sentence}).encode()
+    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 413, "headers": headers})
     await send({"type": "http.response.body", "body": body})

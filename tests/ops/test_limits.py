@@ -68,3 +68,26 @@ async def test_a_body_without_a_length_is_cut_at_the_bound(settings: Any, own_fo
     status, said, read = await post(endless, headers)
     assert status == 413 and "Nothing was stored" in said["detail"]
     assert read * 1000 <= LIMIT + 1000
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        ([(b"accept", b"text/html,application/xhtml+xml,*/*;q=0.8")], b"text/html; charset=utf-8"),
+        ([(b"accept", b"text/html, */*"), (b"hx-request", b"true")], b"application/json"),
+        ([(b"accept", b"application/json")], b"application/json"),
+        ([], b"application/json"),
+    ],
+)
+async def test_a_person_gets_a_page_and_a_script_gets_json(headers: list[tuple[bytes, bytes]], kind: bytes) -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    claimed = [(b"content-length", str(2 * 2**30).encode()), *headers]
+    await application({"type": "http", "headers": claimed}, None, send)  # type: ignore[arg-type]  # what it sends is never read
+    start, body = sent[0], sent[1]["body"].decode()
+    assert start["status"] == 413 and dict(start["headers"])[b"content-type"] == kind
+    assert "at most 1,100 MB are accepted" in body
+    assert ("<h1>" in body) == kind.startswith(b"text/html")
