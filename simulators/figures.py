@@ -5,7 +5,7 @@ Text colour, grid and background are left to the page, which knows whether it is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from simulators.lab import Figure
 # Okabe & Ito 2008, without black and yellow, which vanish on a dark or a light page.
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 TRUTH = "#7F7F7F"  # oracles, limits and targets are grey and dashed
+TURNS = (("circle", "solid"), ("square", "dot"), ("diamond", "dashdot"), ("triangle-up", "longdash"))  # once round PALETTE each
 AxisType = Literal["linear", "log"]
 
 
@@ -38,7 +39,10 @@ class Axis:
 
 @dataclass(frozen=True)
 class Series:
-    """One set of points. `colour` picks from PALETTE by index, so a design keeps its colour over all figures of a lab."""
+    """One set of points. `colour` picks from PALETTE by index, so a design keeps its colour over all figures of a lab.
+
+    Past the palette's end the colours come again with another marker and dash, so that 24 designs can be told apart.
+    """
 
     name: str
     x: Sequence[Any]
@@ -53,6 +57,11 @@ class Series:
     @property
     def ink(self) -> str:
         return TRUTH if self.truth else PALETTE[self.colour % len(PALETTE)]
+
+    @property
+    def turn(self) -> tuple[str, str]:
+        """Marker and dash."""
+        return ("circle", "dash") if self.truth else TURNS[self.colour // len(PALETTE) % len(TURNS)]
 
 
 def line_figure(key: str, title: str, summary: str, series: Sequence[Series], x: Axis, y: Axis) -> Figure:
@@ -91,6 +100,17 @@ def with_line(figure: Figure, *, label: str, x: float | None = None, y: float | 
     return figure
 
 
+def colours_of(traces: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """{name: `colour`} of the coloured series behind such traces; of two with one name the first."""
+    turns = {symbol: turn for turn, (symbol, _) in enumerate(TURNS)}
+    found: dict[str, int] = {}
+    for trace in traces:
+        marker = trace.get("marker", {})
+        if marker.get("color") in PALETTE:
+            found.setdefault(trace["name"], PALETTE.index(marker["color"]) + len(PALETTE) * turns.get(marker.get("symbol"), 0))
+    return found
+
+
 def _figure(key: str, title: str, summary: str, traces: list[dict[str, Any]], x: Axis, y: Axis) -> Figure:
     layout: dict[str, Any] = {"xaxis": x.layout(), "yaxis": y.layout(), "showlegend": len(traces) > 1}
     for name in ("x", "y"):
@@ -101,7 +121,8 @@ def _figure(key: str, title: str, summary: str, traces: list[dict[str, Any]], x:
 
 def _scatter(item: Series) -> dict[str, Any]:
     trace: dict[str, Any] = {"type": "scatter", "name": item.name, "mode": item.mode, "x": rounded(item.x), "y": rounded(item.y)}
-    trace |= {"line": {"color": item.ink, "width": 2, "dash": "dash" if item.truth else "solid"}, "marker": {"color": item.ink, "size": 8}}
+    symbol, dash = item.turn
+    trace |= {"line": {"color": item.ink, "width": 2, "dash": dash}, "marker": {"color": item.ink, "size": 8, "symbol": symbol}}
     if item.text is not None:
         trace |= {"text": list(item.text), "hovertemplate": "%{text}<extra></extra>"}
     if item.low is not None and item.high is not None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from simulators.figures import Axis, Series, line_figure
@@ -117,10 +118,10 @@ def _with_front(points: list[Point], x: Quantity, y: Quantity) -> list[Point]:
     return [Point(p.run, p.series, p.x, p.y, p.params, best=i in front) for i, p in enumerate(points)]
 
 
-def map_figure(points: Sequence[Point], x: Quantity, y: Quantity) -> Figure:
-    """Dots of every run, coloured by design, with the front as a dashed line."""
-    names = list(dict.fromkeys(point.series for point in points))
-    dots = [_dots(name, [p for p in points if p.series == name], colour) for colour, name in enumerate(names)]
+def map_figure(points: Sequence[Point], x: Quantity, y: Quantity, colours: Mapping[str, int] | None = None) -> Figure:
+    """Dots of every run, coloured by design as in the lab's own figures (`colours`), with the front as a dashed line."""
+    inks = _inks(list(dict.fromkeys(point.series for point in points)), colours or {})
+    dots = [_dots(name, [p for p in points if p.series == name], colour) for name, colour in inks.items()]
     front = sorted({(p.x, p.y) for p in points if p.best})
     if len(front) > 1:
         dots.append(Series("Pareto front", [p[0] for p in front], [p[1] for p in front], mode="lines", truth=True))
@@ -128,6 +129,17 @@ def map_figure(points: Sequence[Point], x: Quantity, y: Quantity) -> Figure:
     title = f"{y.label} against {x.label.lower()} over {runs} run{'s' if runs != 1 else ''}"
     summary = f"{len(points)} points from {runs} runs; {sum(p.best for p in points)} of them are on the Pareto front."
     return line_figure("map", title, summary, dots, _axis(x, [p.x for p in points]), _axis(y, [p.y for p in points]))
+
+
+def _inks(names: Sequence[str], wanted: Mapping[str, int]) -> dict[str, int]:
+    """A colour for every name, none twice; who comes first gets the one it wants."""
+    kept: dict[int, str] = {}
+    for name in names:
+        if name in wanted:
+            kept.setdefault(wanted[name], name)
+    settled = {name: colour for colour, name in kept.items()}
+    free = (colour for colour in count() if colour not in kept)
+    return {name: settled[name] if name in settled else next(free) for name in names}
 
 
 def _dots(name: str, points: Sequence[Point], colour: int) -> Series:

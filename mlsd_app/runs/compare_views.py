@@ -19,6 +19,7 @@ from mlsd_app.runs.models import RunState, Sweep
 from mlsd_app.runs.services import RunRefused, baseline_pin
 from mlsd_app.runs.views import dataset_from, lab_or_404, lab_url, own_run, seed_from
 from simulators.errors import InvalidInput
+from simulators.figures import colours_of
 from simulators.lab import Lab
 
 
@@ -48,17 +49,16 @@ def _is_uuid(text: str | None) -> bool:
 def tradeoff_map(request: HttpRequest, problem: str, slug: str) -> HttpResponse:
     """Every finished run of the caller as dots over two chosen metrics."""
     found = lab_or_404(problem, slug)
-    runs = [
-        compare.RunMetrics(str(run.pk), run.params, run.result.metrics)
-        for run in selectors.finished_runs(user=request.user, lab=found)
-        if run.result
-    ]
+    finished = selectors.finished_runs(user=request.user, lab=found)
+    runs = [compare.RunMetrics(str(run.pk), run.params, run.result.metrics) for run in finished if run.result]
     offered = compare.quantities(runs)
     x, y = _axes(found, offered, request.GET.get("x"), request.GET.get("y"))
     context: dict[str, Any] = {"lab": found, "runs": runs, "quantities": offered, "x": x, "y": y}
     if x and y:
         points = compare.map_points(runs, x, y)
-        context |= {"points": points, "figure": compare.map_figure(points, x, y)}
+        figures = finished[0].result.body["figures"] if finished[0].result else []
+        colours = colours_of(trace for figure in figures for trace in figure["plot"]["data"])
+        context |= {"points": points, "figure": compare.map_figure(points, x, y, colours)}
     return render(request, "runs/_map.html", context)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simulators.encoding import dumps, plain, rounded
-from simulators.figures import PALETTE, TRUTH, Axis, Series, bar_figure, histogram_figure, line_figure, with_line
+from simulators.figures import PALETTE, TRUTH, Axis, Series, bar_figure, colours_of, histogram_figure, line_figure, with_line
 from simulators.lab import Figure, Metric, Progress
 
 X, Y = Axis("Recall", "share"), Axis("Throughput", "queries/s", "log", range=(10, 1000))
@@ -30,9 +30,17 @@ def test_axes_carry_units_and_log_ranges_are_exponents() -> None:
 
 
 def test_a_series_keeps_its_colour_and_truth_is_grey_and_dashed() -> None:
-    assert line(colour=len(PALETTE) + 1).plot["data"][0]["line"] == {"color": PALETTE[1], "width": 2, "dash": "solid"}
+    assert line(colour=1).plot["data"][0]["line"] == {"color": PALETTE[1], "width": 2, "dash": "solid"}
     assert line(truth=True).plot["data"][0]["line"]["color"] == TRUTH
     assert line(truth=True).plot["data"][0]["line"]["dash"] == "dash"
+
+
+def test_series_past_the_palette_stay_apart_and_are_known_again() -> None:
+    traces = [line(colour=colour).plot["data"][0] | {"name": str(colour)} for colour in range(4 * len(PALETTE))]
+    assert len({(trace["marker"]["color"], trace["marker"]["symbol"]) for trace in traces}) == len(traces)
+    assert len({(trace["line"]["color"], trace["line"]["dash"]) for trace in traces}) == len(traces)
+    assert "dash" not in {trace["line"]["dash"] for trace in traces}, "the truth's"
+    assert colours_of([*traces, line(truth=True).plot["data"][0]]) == {str(colour): colour for colour in range(len(traces))}
 
 
 def test_intervals_become_distances_from_the_point() -> None:

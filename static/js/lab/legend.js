@@ -1,6 +1,12 @@
 // The names of a figure's traces as buttons above it: they wrap as text does, and each hides or shows its trace.
 
 const SVG = "http://www.w3.org/2000/svg";
+const MARKERS = {
+  circle: "M6.5 5a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0-7 0Z",
+  square: "M6.8 1.8h6.4v6.4h-6.4Z",
+  diamond: "M10 .5 14.5 5 10 9.5 5.5 5Z",
+  "triangle-up": "M10 1 14.5 9h-9Z",
+};
 
 /** Fills `place` for `figure`; `hidden` (a Set of names) is changed by clicks, which then call `redraw`. */
 export function showLegend(place, figure, hidden, redraw) {
@@ -45,12 +51,12 @@ function mark(trace) {
   const mode = trace.type === "scatter" || !trace.type ? trace.mode ?? "lines" : "block";
   if (mode === "block") svg.append(shape("rect", { x: 4, y: 0, width: 12, height: 10, rx: 2, fill: ink }));
   if (mode.includes("lines")) svg.append(shape("line", { x1: 0, x2: 20, y1: 5, y2: 5, stroke: ink, "stroke-width": 2, "stroke-dasharray": dashes(trace) }));
-  if (mode.includes("markers")) svg.append(shape("circle", { cx: 10, cy: 5, r: 3.5, fill: ink }));
+  if (mode.includes("markers")) svg.append(shape("path", { d: MARKERS[trace.marker?.symbol] ?? MARKERS.circle, fill: ink }));
   return svg;
 }
 
 function dashes(trace) {
-  return { dash: "5 3", dot: "2 2", dashdot: "5 2 2 2" }[trace.line?.dash] ?? "none";
+  return { dash: "5 3", dot: "2 2", dashdot: "5 2 2 2", longdash: "8 3" }[trace.line?.dash] ?? "none";
 }
 
 function shape(name, attributes) {

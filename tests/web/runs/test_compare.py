@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlsd_app.runs.compare import Point, Quantity, RunMetrics, map_figure, map_points, quantities, sweep_figure, tiles
+from simulators.figures import colours_of
 
 COST = Quantity("cost", "Cost", "USD", "down")
 SCORE = Quantity("score", "Score", "points", "up")
@@ -54,6 +55,15 @@ def test_figures_name_units_and_the_number_of_runs() -> None:
         "Steps", "steps", "linear", [(1, [metric("score@a", 2, series="A")]), (2, [metric("score@a", None, series="A")])], SCORE
     )
     assert sweep.plot["data"][0]["x"] == [1.0] and sweep.plot["layout"]["xaxis"]["title"]["text"] == "Steps (steps)"
+
+
+def test_designs_on_the_map_wear_the_colours_of_the_figures_and_none_twice() -> None:
+    names = [f"design {number}" for number in range(9)]
+    mixed = [RunMetrics(name, {}, [metric("cost", 1, series=name), metric("score", 2, series=name)]) for name in names]
+    figure = map_figure(map_points(mixed, COST, SCORE), COST, SCORE, {"design 3": 0, "design 5": 0, "design 7": 8})
+    worn = colours_of(figure.plot["data"])
+    assert worn["design 3"] == 0 and worn["design 7"] == 8
+    assert sorted(worn.values()) == list(range(9))
 
 
 def test_tiles_say_whether_a_change_is_good() -> None:
