@@ -13,6 +13,7 @@ from django.utils.text import slugify
 from mlsd_app.accounts.models import User
 from mlsd_app.catalog.clock import ClockEvent, ClockState, clock_at
 from mlsd_app.catalog.models import PhaseWork, PracticeClock, SetAsideText
+from mlsd_app.core.content import labs_taught
 from problems.loader import all_problems
 from problems.schema import Phase, Problem
 from simulators.lab import Lab
@@ -133,9 +134,9 @@ def phase_labs(*, problem: Problem, phase: Phase) -> list[LabCard]:
 
 
 def all_labs(*, problem: Problem) -> list[LabCard]:
-    """Every lab of the problem, with the reason the problem gives for it."""
+    """Every lab of the problem, in the order of the round, with the reason the problem gives for it."""
     reasons = {link.lab: link.why for link in reversed(problem.labs)}
-    return [LabCard(lab, reasons.get(lab.slug, lab.why)) for lab in labs_of(problem.slug)]
+    return [LabCard(lab, reasons.get(lab.slug, lab.why)) for lab in labs_taught(problem.slug)]
 
 
 def _preset_title(lab: type[Lab], key: str) -> str:

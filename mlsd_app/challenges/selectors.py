@@ -9,8 +9,9 @@ from django.db.models import QuerySet
 
 from mlsd_app.accounts.models import User
 from mlsd_app.challenges.models import State, Submission, Verdict
+from mlsd_app.core.content import labs_taught
 from simulators.lab import Challenge, Lab
-from simulators.registry import labs
+from simulators.registry import problems
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -58,5 +59,5 @@ def best_verdicts(user: User | AnonymousUser) -> dict[tuple[str, str, str], Subm
 
 
 def all_challenges() -> list[tuple[type[Lab], Challenge]]:
-    """Every challenge of every lab, in the order of discovery."""
-    return [(lab, challenge) for lab in labs().values() for challenge in lab.challenges]
+    """Every challenge of every lab, in the order in which a problem opens its labs."""
+    return [(lab, challenge) for problem in problems() for lab in labs_taught(problem) for challenge in lab.challenges]

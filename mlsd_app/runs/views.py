@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from mlsd_app.accounts.models import User
 from mlsd_app.accounts.services import ensure_user
-from mlsd_app.core.content import problem_title
+from mlsd_app.core.content import labs_taught, problem_title
 from mlsd_app.core.sse import event_stream
 from mlsd_app.runs import present, selectors
 from mlsd_app.runs.forms import LabForm, params_from_query, query_of, unknown_keys
@@ -27,7 +27,7 @@ from mlsd_app.runs.stream import Event, resume_after, watch
 from simulators.errors import InvalidInput
 from simulators.lab import Lab
 from simulators.params import InvalidParams, parse_params
-from simulators.registry import get_lab, labs_of, problems
+from simulators.registry import get_lab, problems
 
 MAX_SLOT = 64
 HISTORY_PAGE = 50
@@ -69,8 +69,8 @@ def dataset_from(request: HttpRequest, query: QueryDict, lab: type[Lab]) -> Data
 
 @require_GET
 def labs(request: HttpRequest) -> HttpResponse:
-    groups = [(problem, labs_of(problem)) for problem in problems()]
-    return render(request, "runs/labs.html", {"groups": [(problem_title(problem), found) for problem, found in groups if found]})
+    groups = [(problem_title(problem), found) for problem in problems() if (found := labs_taught(problem))]
+    return render(request, "runs/labs.html", {"groups": sorted(groups, key=lambda group: group[0].lower())})
 
 
 @require_GET

@@ -16,7 +16,11 @@ from django.utils import timezone
 
 from mlsd_app.accounts.models import User
 from mlsd_app.catalog.models import PhaseWork, PracticeClock
+from mlsd_app.catalog.selectors import all_labs
 from mlsd_app.catalog.services import NOTE_CHARACTERS
+from mlsd_app.challenges.selectors import all_challenges
+from mlsd_app.core.content import labs_taught
+from problems.base import PHASES
 from problems.loader import all_problems, load_problem
 from problems.method import method_pages
 from problems.schema import Phase, Problem
@@ -325,3 +329,15 @@ def test_the_500_page_needs_no_database(settings: Any) -> None:
         patch.setattr("mlsd_app.catalog.selectors.cards", lambda **_: 1 / 0)
         response = client.get("/")
     assert response.status_code == 500 and b"Something broke on our side" in response.content and b"base.css" in response.content
+
+
+def test_labs_stand_in_the_order_in_which_the_round_opens_them(client: Client) -> None:
+    """As the problem's page lists its labs, so do the page of all labs and the challenges; a lab it does not name comes last."""
+    problem = load_problem("vector_search")
+    opened = list(dict.fromkeys(link.lab for phase in PHASES for link in problem.labs_in(phase)))
+    assert opened != sorted(opened), "the alphabet would do"
+    assert [lab.slug for lab in labs_taught(problem.slug)] == opened
+    assert [card.lab.slug for card in all_labs(problem=problem)] == opened
+    page = client.get(reverse("runs:labs")).content.decode()
+    assert re.findall(r'href="/labs/vector_search/(\w+)/"', page) == opened
+    assert [lab.slug for lab, _ in all_challenges() if lab.problem == problem.slug] == opened
