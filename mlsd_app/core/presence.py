@@ -1,11 +1,13 @@
 """Which queues have a living worker.
 
 Every worker that is connected and consuming refreshes one Redis key a queue; the key expires when nobody does. A worker that lost
-its broker, hangs or was killed therefore vanishes within `TTL_S`, without anyone having to say goodbye.
+its broker, hangs or was killed therefore vanishes within `TTL_S`, without anyone having to say goodbye. A worker whose pool is still
+importing and compiling the labs does not count: what it takes from the queue would expire before it is begun.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 from typing import Any
@@ -19,6 +21,7 @@ QUEUES = ("interactive", "measure", "batch")
 TTL_S = 4
 REFRESH_S = 1.0
 _PREFIX = "loop45:worker:"
+_POOL_IS_UP = mmap.mmap(-1, 1)  # a byte that a worker shares with the processes it forks
 
 
 def presence_key(queue: str) -> str:
@@ -45,6 +48,11 @@ def announce(client: Redis, queues: list[str], worker: str) -> None:
     pipeline.execute()
 
 
+def pool_process_up() -> None:
+    """Said by a process of the pool: it can take a task now."""
+    _POOL_IS_UP[0] = 1
+
+
 class Presence(bootsteps.StartStopStep):
     """Celery consumer step: starts whenever the worker has (again) connected to its broker, stops when it has lost it."""
 
@@ -67,6 +75,8 @@ class Presence(bootsteps.StartStopStep):
             self._timer = None
 
     def _refresh(self, queues: list[str]) -> None:
+        if not _POOL_IS_UP[0]:
+            return
         try:
             announce(self._client, queues, self._worker)
         except RedisError:

@@ -6,6 +6,7 @@ worker that dies is noticed by its lease.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import threading
 import time
@@ -20,6 +21,7 @@ from celery.signals import worker_process_init
 from django.conf import settings
 from django.utils import timezone
 
+from mlsd_app.core.presence import pool_process_up
 from mlsd_app.runs import channel, upkeep
 from mlsd_app.runs.datasets import dataset_data
 from mlsd_app.runs.models import Run, RunState
@@ -40,9 +42,19 @@ FAILED = "The lab stopped with an error of its own. It has been logged; run it a
 
 @worker_process_init.connect
 def warm_up(**_: Any) -> None:
-    """Imports every lab, and lets it compile what it must, before the first run needs one."""
-    for lab in labs().values():
-        lab.warm_up()
+    """Imports every lab, and lets it compile what it must, before the first run needs one.
+
+    One process goes ahead; the others wait for it, and then read from disk what it has compiled.
+    """
+    found = labs().values()
+    with (settings.VAR_DIR / "compile.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        for lab in found:
+            lab.warm_up()
+    pool_process_up()
 
 
 @cache

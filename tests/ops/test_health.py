@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import mmap
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -30,6 +32,20 @@ def test_a_queue_is_alive_for_as_long_as_its_worker_says_so(client_of_redis: Red
     assert presence.queue_alive(client_of_redis, "batch") and not presence.queue_alive(client_of_redis, "measure")
     left_s = int(client_of_redis.ttl(presence.presence_key("batch")))
     assert presence.REFRESH_S * 2 < left_s <= presence.TTL_S, "one missed refresh must not count as a death"
+
+
+def test_a_worker_counts_from_when_its_pool_can_take_a_run(client_of_redis: Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(presence, "_POOL_IS_UP", mmap.mmap(-1, 1))
+    step = presence.Presence(SimpleNamespace())
+    worker = SimpleNamespace(
+        app=SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=["interactive"]))),
+        timer=SimpleNamespace(call_repeatedly=lambda every_s, refresh, args: lambda: refresh(*args)),
+    )
+    step.start(worker)
+    assert presence.alive_queues(client_of_redis) == set(), "its pool still compiles"
+    presence.pool_process_up()
+    step._timer()
+    assert presence.alive_queues(client_of_redis) == {"interactive"}
 
 
 @pytest.mark.django_db

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -211,3 +213,34 @@ def test_prune_keeps_history_and_drops_what_has_no_result(queue: Queue, user: Us
     Run.objects.filter(pk=gone.pk).update(state=RunState.CANCELLED, finished_at=timezone.now() - timedelta(hours=2))
     upkeep.runs_prune()
     assert list(Run.objects.all()) == [done] and StoredResult.objects.count() == 1
+
+
+def test_one_process_compiles_and_the_others_then_read_together(monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path) -> None:
+    """A lock of a file is held by whoever opened it, so threads meet it as processes do."""
+    settings.VAR_DIR = tmp_path
+    first_is_in, first_may_leave, seen = threading.Event(), threading.Event(), list[str]()
+    together = threading.Barrier(3, timeout=30)
+
+    class Compiles:
+        @staticmethod
+        def warm_up() -> None:
+            if not first_is_in.is_set():
+                first_is_in.set()
+                assert first_may_leave.wait(30)
+                seen.append("compiled")
+            else:
+                together.wait()
+                seen.append("read")
+
+    monkeypatch.setattr(tasks, "labs", lambda: {("a", "b"): Compiles})
+    monkeypatch.setattr(tasks, "pool_process_up", lambda: seen.append("up"))
+    processes = [threading.Thread(target=tasks.warm_up) for _ in range(4)]
+    processes[0].start()
+    assert first_is_in.wait(30)
+    for process in processes[1:]:
+        process.start()
+    assert not seen
+    first_may_leave.set()
+    for process in processes:
+        process.join(30)
+    assert seen.index("compiled") < seen.index("read") and sorted(seen) == ["compiled", *["read"] * 3, *["up"] * 4]
