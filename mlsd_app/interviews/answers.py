@@ -27,6 +27,7 @@ from mlsd_app.interviews.events import event_add
 from mlsd_app.interviews.leases import Sender, lease_use
 from mlsd_app.interviews.lists import MAX_ATTEMPT_CHARACTERS, MAX_ROWS, TooLarge, row_values
 from mlsd_app.interviews.models import Answer, AnswerOp, Attempt, Status
+from mlsd_app.interviews.selectors import is_fetched
 from mlsd_app.interviews.texts import ops_of, stored_change, text_at_rev, version_text
 from mlsd_app.interviews.writes import SENTENCES, Reply, Write, write_begin
 from simulators.errors import InvalidInput
@@ -267,8 +268,9 @@ def answers_of(attempt: Attempt) -> dict[str, Answer]:
 
 def counted(attempt: Attempt, prefix: str = "") -> dict[str, str | None]:
     """What counts in the fields of that prefix: the text at the close, or what came later where staff have accepted it."""
-    found = Answer.objects.filter(attempt=attempt, field__startswith=prefix)
-    return {answer.field: _counted(attempt, answer) for answer in found}
+    fetched = is_fetched(attempt, "answers")
+    found = attempt.answers.all() if fetched else Answer.objects.filter(attempt=attempt, field__startswith=prefix)
+    return {answer.field: _counted(attempt, answer) for answer in found if answer.field.startswith(prefix)}
 
 
 def _counted(attempt: Attempt, answer: Answer) -> str | None:

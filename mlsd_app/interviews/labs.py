@@ -18,10 +18,11 @@ from simulators.lab import Lab
 from simulators.registry import get_lab
 
 
-def form_context(attempt: Attempt, lab: type[Lab], *, run: str = "") -> dict[str, Any]:
+def form_context(attempt: Attempt, lab: type[Lab], *, run: str = "", as_set: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The form of a lab at run `run`, or where its last run left it; `as_set` goes before that, and what is fixed before both."""
     fixed = locks(attempt)["labs"].get(lab.slug, {})
     ball = active_curveball(attempt, lab)
-    values = {**_values_of(attempt, lab, ball, run), **{name: lock["value"] for name, lock in fixed.items()}}
+    values = {**_values_of(attempt, lab, ball, run), **(as_set or {}), **{name: lock["value"] for name, lock in fixed.items()}}
     form = LabForm(lab, values)
     return {
         "attempt": attempt,

@@ -16,7 +16,7 @@ from mlsd_app.interviews.clock import ClockState, active_seconds, moment_of_acti
 from mlsd_app.interviews.kinds import COMPONENT_KINDS
 from mlsd_app.interviews.lists import LISTS, Column, RowList
 from mlsd_app.interviews.models import Attempt, Event, RunLink
-from mlsd_app.interviews.selectors import clock_of
+from mlsd_app.interviews.selectors import clock_of, events_of
 from mlsd_app.interviews.texts import fields_at
 
 Kind = Literal["phase", "write", "talk", "run", "curveball", "stop", "note"]
@@ -214,12 +214,11 @@ def _cell(value: Any, column: Column, names: Mapping[str, str]) -> str:
 
 def timeline(attempt: Attempt) -> Timeline:
     """Everything that happened, by track. Two queries beside those of the clock."""
-    events = list(attempt.events.filter(kind__in=[*TRACK_OF, "move", "start"]).order_by("seq"))
+    events = events_of(attempt, *TRACK_OF)
     at_ms = _active_ms(attempt, [event.at for event in events])
     marks: dict[Kind, list[Mark]] = {kind: [] for kind in TITLES if kind != "phase"}
     for event, ms in zip(events, at_ms, strict=True):
-        if event.kind in TRACK_OF:
-            marks[TRACK_OF[event.kind]].append(Mark(ms, event.kind, LABELS[event.kind]))
+        marks[TRACK_OF[event.kind]].append(Mark(ms, event.kind, LABELS[event.kind]))
     end_ms = _end_ms(attempt)
     tracks = tuple(Track(kind, TITLES[kind], tuple(found)) for kind, found in marks.items() if found)
     return Timeline(end_ms, _phases(attempt), tracks)
@@ -274,7 +273,7 @@ def _clock_at(attempt: Attempt, ms: int) -> ClockState:
 
 def _talk(attempt: Attempt, ms: int) -> tuple[Said, ...]:
     kinds = [kind for kind, track in TRACK_OF.items() if track == "talk"] + ["curveball"]
-    events = list(attempt.events.filter(kind__in=kinds).order_by("seq"))
+    events = events_of(attempt, *kinds)
     at_ms = _active_ms(attempt, [event.at for event in events])
     return tuple(said for event, at in zip(events, at_ms, strict=True) if at <= ms for said in _said(event, at))
 
@@ -301,6 +300,6 @@ def _runs(attempt: Attempt, ms: int) -> tuple[RunThen, ...]:
 
 def _pinned(attempt: Attempt, ms: int) -> dict[int, bool]:
     """{number of a run: pinned} by the last pin or unpin before `ms`."""
-    events = list(attempt.events.filter(kind="pin").order_by("seq"))
+    events = events_of(attempt, "pin")
     at_ms = _active_ms(attempt, [event.at for event in events])
     return {event.data["number"]: bool(event.data["pinned"]) for event, at in zip(events, at_ms, strict=True) if at <= ms}

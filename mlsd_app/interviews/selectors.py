@@ -11,7 +11,7 @@ from django.db.models import Aggregate, Func, JSONField, OuterRef, QuerySet, Sub
 
 from mlsd_app.accounts.models import User
 from mlsd_app.interviews import clock as clocks
-from mlsd_app.interviews.models import LIVE, Adjust, Attempt, Move, Status, Stop
+from mlsd_app.interviews.models import LIVE, Adjust, Attempt, Event, Move, Status, Stop
 
 
 def attempts_of(*, user: User | AnonymousUser) -> QuerySet[Attempt]:
@@ -25,6 +25,24 @@ def attempt_visible(*, user: User | AnonymousUser, attempt: Attempt) -> bool:
 
 def live_attempt(*, user: User, problem: str) -> Attempt | None:
     return attempts_of(user=user).filter(problem=problem, status__in=LIVE).first()
+
+
+def is_fetched(attempt: Attempt, rows: str) -> bool:
+    """Whether the rows of that name were prefetched with the attempt: then they are read from memory, all of them."""
+    return rows in getattr(attempt, "_prefetched_objects_cache", {})
+
+
+def forget_fetched(attempt: Attempt, rows: str) -> None:
+    """They have changed: whoever asks next reads them anew."""
+    if is_fetched(attempt, rows):
+        attempt.refresh_from_db(fields=[rows])  # drops what was prefetched, without a query
+
+
+def events_of(attempt: Attempt, *kinds: str) -> list[Event]:
+    """The events of these kinds in their order."""
+    if is_fetched(attempt, "events"):
+        return [event for event in attempt.events.all() if event.kind in kinds]
+    return list(attempt.events.filter(kind__in=kinds).order_by("seq"))
 
 
 def clock_of(attempt: Attempt) -> clocks.Clock:

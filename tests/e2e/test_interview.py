@@ -141,6 +141,8 @@ def test_a_soft_mock_from_the_form_to_the_replay(page: Page, pass_time: Callable
     expect(page.locator(".feed-item[data-kind=curveball]")).to_have_count(1)
     expect(page.locator(".feed-item[data-kind=focus]")).to_have_count(1)
 
+    expect(page.locator(".locked")).to_contain_text("0.75")  # in the form that was open all the time
+    expect(page.locator("#tool-labs input[name=query_shift]")).to_have_count(0)
     shown = event.get_by_role("row")
     expect(shown.nth(1)).to_be_visible(timeout=RUN_MS)
     for row in shown.all()[1:]:

@@ -60,6 +60,14 @@ def test_only_a_running_clock_counts(clock: Any, state: str, expected: int) -> N
     ) == (expected)
 
 
+@pytest.mark.parametrize(("phase_remaining_ms", "expected"), [(-12_000, 0), (0, 0), (-50_000, -38_000)])
+def test_the_last_packets_seconds_are_no_phases(clock: Any, phase_remaining_ms: int, expected: int) -> None:
+    """12 s after the end no phase is seen to have used them; an overrun from before stands."""
+    block = {**BLOCK, "state": "closing", "remaining_ms": 0, "phase_remaining_ms": phase_remaining_ms, "spent_ms": [1000, 74_000, 0]}
+    shown = clock("const c = new m.Countdown(); c.take(given.block, 0); return c.at(5000)", block=block)
+    assert (shown["phaseRemainingMs"], shown["spentMs"], shown["remainingMs"]) == (expected, [1000, 62_000, 0], 0)
+
+
 def test_the_total_never_falls_below_zero_and_the_phase_does(clock: Any) -> None:
     body = """
       const c = new m.Countdown();

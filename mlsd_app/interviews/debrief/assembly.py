@@ -108,7 +108,7 @@ class Debrief:
 
     @cached_property
     def events(self) -> tuple[evidence.BallLine, ...]:
-        return evidence.ball_lines(self.attempt)
+        return evidence.ball_lines(self.attempt, self.runs)
 
     @cached_property
     def design(self) -> compare.Design:
@@ -128,6 +128,6 @@ class Debrief:
 
 
 def debrief_of(attempt: Attempt) -> Debrief:
-    """Of an attempt that is over: what decides its clock is read once."""
-    prefetch_related_objects([attempt], "stops", "adjusts", "moves")
+    """Of an attempt that is over: what several parts read is read once."""
+    prefetch_related_objects([attempt], "stops", "adjusts", "moves", "answers", "events", "self_assessments", "verdicts")
     return Debrief(attempt)

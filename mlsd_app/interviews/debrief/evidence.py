@@ -8,15 +8,16 @@ from typing import Any
 
 from django.urls import reverse
 
-from mlsd_app.interviews.interviewer.adaptation import change_of, runs_since
 from mlsd_app.interviews.interviewer.record import interviewer_of
 from mlsd_app.interviews.models import Attempt, Claim, Curveball, RunLink
 from mlsd_app.interviews.runs import links_of
 from mlsd_app.interviews.scoring.claim_rows import OP_WORDS, claims_of, unlinked_statements
+from mlsd_app.interviews.selectors import events_of
 from mlsd_app.runs.forms import query_of
-from mlsd_app.runs.models import Run
+from mlsd_app.runs.models import Run, RunState
 from problems.conditions import holds
 from problems.expressions import names_in
+from problems.interview_schema import Curveball as Declared
 from simulators.errors import InvalidInput
 from simulators.lab import Lab
 from simulators.registry import get_lab
@@ -95,10 +96,14 @@ class BallMetric:
 
 @dataclass(frozen=True)
 class BallLine:
-    """One event. Times in seconds of active time; `took_s` from the event to the recovery."""
+    """One event. Times in seconds of active time; `took_s` from the event to the recovery.
+
+    runs  numbers of the runs before, under it, and of the recovery; None where there is none
+    """
 
     ball: Curveball
     condition: str
+    runs: tuple[int | None, ...]
     metrics: tuple[BallMetric, ...]
     first_run_s: float | None
     took_s: float | None
@@ -139,8 +144,7 @@ def run_lines(attempt: Attempt) -> tuple[RunLine, ...]:
 
 
 def _made_by_interviewer(attempt: Attempt) -> set[int]:
-    told = attempt.events.filter(kind="run").values_list("data", flat=True)
-    return {data["number"] for data in told if data.get("by") == "interviewer"}
+    return {event.data["number"] for event in events_of(attempt, "run") if event.data.get("by") == "interviewer"}
 
 
 def _run_line(link: RunLink, by_interviewer: bool) -> RunLine:
@@ -221,28 +225,31 @@ def untested(attempt: Attempt) -> tuple[str, ...]:
 # --- events ----------------------------------------------------------------------------------------------------------
 
 
-def ball_lines(attempt: Attempt) -> tuple[BallLine, ...]:
-    rows = attempt.curveball_rows.select_related("base__run__result", "broken__run__result", "recovery__run__result")
-    strong = {ball.key: ball.strong for ball in interviewer_of(attempt).curveballs}
-    return tuple(_ball_line(attempt, ball, strong.get(ball.key, "")) for ball in rows)
+def ball_lines(attempt: Attempt, lines: Sequence[RunLine]) -> tuple[BallLine, ...]:
+    declared = {ball.key: ball for ball in interviewer_of(attempt).curveballs}
+    return tuple(_ball_line(ball, declared.get(ball.key), lines) for ball in attempt.curveball_rows.all())
 
 
-def _ball_line(attempt: Attempt, ball: Curveball, strong: str) -> BallLine:
-    change = change_of(attempt, ball.key)
-    tried = runs_since(ball).first() if ball.lab else None
+def _ball_line(ball: Curveball, declared: Declared | None, lines: Sequence[RunLine]) -> BallLine:
+    change = declared.change if declared else None
+    since = (line.link for line in lines if line.link.run.lab == ball.lab and line.link.at >= ball.shown_at and not line.by_interviewer)
+    tried = next((link for link in since if link.run.state == RunState.DONE), None) if ball.lab else None
+    links = {line.link.pk: line.link for line in lines}
+    ran = [links.get(pk) if pk else None for pk in (ball.base_id, ball.broken_id, ball.recovery_id)]
     recovered = ball.recovered_ms is not None
     return BallLine(
         ball=ball,
         condition=change.recover if change else "",
-        metrics=tuple(_ball_metrics(ball, change.recover)) if change else (),
+        runs=tuple(link.number if link else None for link in ran),
+        metrics=tuple(_ball_metrics(ran, change.recover)) if change else (),
         first_run_s=(tried.active_ms - ball.active_ms) / 1000 if tried else None,
         took_s=((ball.recovered_ms or 0) - ball.active_ms) / 1000 if recovered else None,
-        strong=strong,
+        strong=declared.strong if declared else "",
     )
 
 
-def _ball_metrics(ball: Curveball, condition: str) -> Iterator[BallMetric]:
-    before, broken, after = (_design(link, condition) for link in (ball.base, ball.broken, ball.recovery))
+def _ball_metrics(ran: Sequence[RunLink | None], condition: str) -> Iterator[BallMetric]:
+    before, broken, after = (_design(link, condition) for link in ran)
     for name in sorted(names_in(condition), key=condition.find):
         metric = next((design[name] for design in (after, broken, before) if name in design), None)
         if metric:

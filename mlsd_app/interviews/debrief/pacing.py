@@ -14,7 +14,7 @@ from mlsd_app.interviews.models import AnswerOp, Attempt
 from mlsd_app.interviews.scoring.scorecard import TAG_TITLES
 from mlsd_app.interviews.scoring.sentences import split
 from mlsd_app.interviews.scoring.sheet import PROSE
-from mlsd_app.interviews.selectors import clock_of, phase_of_tag, state_of
+from mlsd_app.interviews.selectors import clock_of, events_of, phase_of_tag, state_of
 
 MAX_ABSOLUTES = 12
 _ABSOLUTE = re.compile(r"\b(always|never|solves?|guarante(?:es?|ed)|impossible|perfect(?:ly)?|no downside|in all cases|every case)\b", re.I)
@@ -175,7 +175,8 @@ def _advice(attempt: Attempt, bars: tuple[Bar, ...]) -> Iterator[Advice]:
 
 
 def _firsts(attempt: Attempt, clock: Clock, state: ClockState) -> Iterator[First]:
-    at = {ref: moment for _, ref in FIRSTS if (moment := _first_at(attempt, ref))}
+    begun = {**_first_saves(attempt), **_first_events(attempt)}
+    at = {ref: begun[ref] for _, ref in FIRSTS if ref in begun}
     seconds = dict(zip(at, active_seconds(list(at.values()), clock), strict=True))
     for title, ref in FIRSTS:
         if ref in seconds:
@@ -184,12 +185,15 @@ def _firsts(attempt: Attempt, clock: Clock, state: ClockState) -> Iterator[First
             yield First(title, None)
 
 
-def _first_at(attempt: Attempt, ref: str) -> datetime | None:
-    if ref.startswith("row/"):
-        rows = AnswerOp.objects.filter(attempt=attempt, field__startswith=ref, rev__isnull=False).order_by("pk")
-        return rows.values_list("at", flat=True).first()
-    events = attempt.events.filter(kind=ref.removeprefix("event/")).order_by("seq")
-    return next((event.at for event in events if event.data.get("by") != "interviewer"), None)
+def _first_saves(attempt: Attempt) -> dict[str, datetime]:
+    """{beginning of a row's name: when the first such row was saved}."""
+    saved = AnswerOp.objects.filter(attempt=attempt, field__startswith="row/", rev__isnull=False).order_by("-pk")
+    return {f"row/{field.split('/')[1]}/": at for field, at in saved.values_list("field", "at")}
+
+
+def _first_events(attempt: Attempt) -> dict[str, datetime]:
+    own = [event for event in events_of(attempt, "question", "run", "pin") if event.data.get("by") != "interviewer"]
+    return {f"event/{event.kind}": event.at for event in reversed(own)}
 
 
 def _phase_at(attempt: Attempt, state: ClockState, seconds: float) -> str:

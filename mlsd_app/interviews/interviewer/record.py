@@ -9,7 +9,7 @@ from mlsd_app.interviews.answers import rows_of
 from mlsd_app.interviews.interviewer import facts
 from mlsd_app.interviews.interviewer.matcher import words
 from mlsd_app.interviews.models import Attempt
-from mlsd_app.interviews.selectors import phase_of_tag
+from mlsd_app.interviews.selectors import events_of, phase_of_tag
 from problems.calculators import Calculator
 from problems.interview_schema import HiddenFact, Interviewer
 from problems.loader import load_problem
@@ -40,11 +40,11 @@ def values_of(attempt: Attempt) -> dict[str, float]:
 def told_facts(attempt: Attempt) -> dict[str, str]:
     """{fact id: asked, confirmed or corrected} of all that the candidate has been told, in that order."""
     told: dict[str, str] = {}
-    for kind, data in attempt.events.filter(kind__in=["question", "confirm"]).order_by("seq").values_list("kind", "data"):
-        if kind == "question":
-            heard = [(fact, "asked") for fact in data["facts"]]
+    for event in events_of(attempt, "question", "confirm"):
+        if event.kind == "question":
+            heard = [(fact, "asked") for fact in event.data["facts"]]
         else:
-            heard = [(entry["fact"], how) for how in ("confirmed", "corrected") for entry in data[how]]
+            heard = [(entry["fact"], how) for how in ("confirmed", "corrected") for entry in event.data[how]]
         for fact, how in heard:
             told.setdefault(fact, how)
     return told
@@ -69,7 +69,7 @@ def _category(fact: HiddenFact) -> str:
 def locked_values(attempt: Attempt) -> Inputs:
     """{"labs": {lab: {param: value}}, "calculators": {calculator: {input: value}}} that the candidate may not change any more.
 
-    Numbers he was told; in strict mode the numbers he wrote himself, once their phase is over; in a lab that an event has changed,
+    Numbers the candidate was told; in strict mode also those they wrote, once their phase is over; in a lab that an event has changed,
     what the newest event holds fast and nothing else, so that a way back is always open.
     """
     return {

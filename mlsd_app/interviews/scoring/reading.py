@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 from mlsd_app.interviews.answers import counted, rows_from
 from mlsd_app.interviews.lists import LISTS
-from mlsd_app.interviews.models import AnswerOp, Attempt, Claim, Curveball, Event, RunLink
+from mlsd_app.interviews.models import AnswerOp, Attempt, Claim, Curveball, RunLink
 from mlsd_app.interviews.scoring.sheet import RunRecord, Sheet, Thrown, Told
 from mlsd_app.interviews.scoring.words import grams_of
-from mlsd_app.interviews.selectors import state_of
+from mlsd_app.interviews.selectors import events_of, state_of
 from mlsd_app.runs.models import RunState
 from problems.interview_schema import Interviewer, Rubric
 from problems.loader import load_problem
@@ -26,6 +26,8 @@ def sheet_of(attempt: Attempt) -> Sheet:
     problem = load_problem(attempt.problem)
     interviewer = Interviewer.model_validate(attempt.content["interviewer"])
     kept = counted(attempt)
+    balls = list(attempt.curveball_rows.select_related("recovery"))
+    shown = [ball.broken_id for ball in balls if ball.broken_id]  # made by the interviewer: nothing the candidate did
     return Sheet(
         interviewer=interviewer,
         rubric=rubric_of(attempt),
@@ -38,8 +40,8 @@ def sheet_of(attempt: Attempt) -> Sheet:
         rows={name: rows_from(kept, name) for name in LISTS},
         saved_ms=_saved_ms(attempt),
         told=list(_told(attempt)),
-        runs=[run_record(link) for link in finished_links(attempt).exclude(pk__in=_shown_to(attempt))],
-        curveballs=[_thrown(ball) for ball in attempt.curveball_rows.select_related("recovery")],
+        runs=[run_record(link) for link in finished_links(attempt).exclude(pk__in=shown)],
+        curveballs=[_thrown(ball) for ball in balls],
         claim_verdicts=list(Claim.objects.filter(attempt=attempt, by="user").values_list("verdict", flat=True)),
         end_ms=end_ms(attempt),
         source=shown_grams(attempt.problem),
@@ -54,11 +56,6 @@ def end_ms(attempt: Attempt) -> int:
     """Active time at the close, or so far."""
     at = attempt.closed_at or attempt.processed_at or attempt.started_at
     return round(state_of(attempt, at).active_s * 1000) if at else 0
-
-
-def _shown_to(attempt: Attempt) -> list[int]:
-    """Runs the interviewer made to show what an event does to the design: nothing the candidate did."""
-    return [pk for pk in attempt.curveball_rows.values_list("broken", flat=True) if pk is not None]
 
 
 def finished_links(attempt: Attempt) -> QuerySet[RunLink]:
@@ -90,7 +87,7 @@ def _saved_ms(attempt: Attempt) -> dict[str, tuple[int, int]]:
 
 
 def _told(attempt: Attempt) -> Iterator[Told]:
-    for event in Event.objects.filter(attempt=attempt, kind__in=["question", "confirm"]).order_by("seq"):
+    for event in events_of(attempt, "question", "confirm"):
         for how, facts in facts_of(event.data).items():
             text = str(event.data.get("text") or event.data.get("answer") or "")
             yield from (Told(fact, cast(Any, how), event.active_ms, text, f"event/{event.seq}") for fact in facts)

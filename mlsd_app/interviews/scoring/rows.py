@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from mlsd_app.interviews.events import attempt_lock
 from mlsd_app.interviews.models import LIVE, Attempt, ItemScore, ScoreState, SignalLevel, Status, Verdict
@@ -109,23 +109,26 @@ def refuse_unless_over(attempt: Attempt) -> None:
 # --- which of them holds ---------------------------------------------------------------------------------------------
 
 
-def items_holding(attempt: Attempt, rubric: Rubric) -> dict[str, ItemScore]:
-    """{item id: the mark that holds}. Marks of people count from older versions too where id and points are the same."""
+def items_holding(attempt: Attempt, rubric: Rubric, rows: Iterable[ItemScore] | None = None) -> dict[str, ItemScore]:
+    """{item id: the mark that holds}. Marks of people count from older versions too where id and points are the same.
+
+    rows  all marks of the attempt, where they have been read already
+    """
     points = {item.id: item.points for item in rubric.items}
-    rows = [row for row in _judged(ItemScore.objects.all(), attempt) if row.max == points.get(row.item_id)]
-    return {item: _holding(found) for item, found in _grouped(rows, lambda row: row.item_id).items()}
+    found = [row for row in _judged(attempt, rows or attempt.item_scores.all()) if row.max == points.get(row.item_id)]
+    return {item: _holding(marks) for item, marks in _grouped(found, lambda row: row.item_id).items()}
 
 
-def levels_holding(attempt: Attempt) -> dict[str, SignalLevel]:
-    """{signal: the level that holds}."""
-    rows = list(_judged(SignalLevel.objects.all(), attempt))
-    return {signal: _holding(found) for signal, found in _grouped(rows, lambda row: row.signal).items()}
+def levels_holding(attempt: Attempt, rows: Iterable[SignalLevel] | None = None) -> dict[str, SignalLevel]:
+    """{signal: the level that holds}; `rows` as for `items_holding`."""
+    found = _judged(attempt, rows or attempt.signal_levels.all())
+    return {signal: _holding(levels) for signal, levels in _grouped(found, lambda row: row.signal).items()}
 
 
-def _judged(rows: QuerySet[Judged], attempt: Attempt) -> QuerySet[Judged]:
-    return rows.filter(
-        Q(rubric_version=attempt.rubric_version) | Q(grader__isnull=False) | Q(state=ScoreState.HUMAN), attempt=attempt
-    ).order_by("pk")
+def _judged(attempt: Attempt, rows: Iterable[Judged]) -> list[Judged]:
+    """What counts under the attempt's rubric: its own version, and what people said under any."""
+    version = attempt.rubric_version
+    return [row for row in rows if row.rubric_version == version or row.grader_id is not None or row.state == ScoreState.HUMAN]
 
 
 def _grouped(rows: Iterable[Judged], key: Callable[[Judged], str]) -> dict[str, list[Judged]]:
@@ -156,11 +159,12 @@ def _settle(rows: Sequence[Judged], holding: ItemScore | SignalLevel) -> None:
 def verdict_write(*, attempt: Attempt, now: datetime) -> Verdict:
     """The verdict from the rows that hold, inside the caller's transaction; one row a rubric version and rule version."""
     rubric = rubric_of(attempt)
-    items, levels = items_holding(attempt, rubric), levels_holding(attempt)
-    for scores in _grouped(_judged(ItemScore.objects.all(), attempt), lambda row: row.item_id).values():
+    item_rows, level_rows = list(ItemScore.objects.filter(attempt=attempt)), list(SignalLevel.objects.filter(attempt=attempt))
+    items, levels = items_holding(attempt, rubric, item_rows), levels_holding(attempt, level_rows)
+    for scores in _grouped(_judged(attempt, item_rows), lambda row: row.item_id).values():
         if scores[0].item_id in items:
             _settle(scores, items[scores[0].item_id])
-    for rows in _grouped(_judged(SignalLevel.objects.all(), attempt), lambda row: row.signal).values():
+    for rows in _grouped(_judged(attempt, level_rows), lambda row: row.signal).values():
         _settle(rows, levels[rows[0].signal])
     outcome = outcome_for(attempt, rubric, items, levels)
     states = {row.state for row in items.values()} | {row.state for row in levels.values()}

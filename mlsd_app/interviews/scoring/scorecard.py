@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
-from mlsd_app.interviews.models import Attempt, ItemScore, ScoreState, SelfAssessment, SignalLevel, Status, Verdict
+from mlsd_app.interviews.models import Attempt, ItemScore, ScoreState, SignalLevel, Status
 from mlsd_app.interviews.scoring import verdict as rule
 from mlsd_app.interviews.scoring.judgements import STATE_WORDS, Judgement, Judgements
 from mlsd_app.interviews.scoring.reading import rubric_of
@@ -112,10 +112,14 @@ class SignalCard:
 
 @dataclass(frozen=True)
 class Provisional:
-    """What the verdict would be with the candidate's own judgement of what nobody graded. Never stored, never exported."""
+    """What the verdict would be with the candidate's own judgement of what nobody graded. Never stored, never exported.
+
+    `verdict` "": too little is judged even so, `judged_weight` of 100; then `score` is of that.
+    """
 
     verdict: str
     score: float
+    judged_weight: float
     gates: tuple[str, ...]
     label: str = "self-assessed"
 
@@ -156,13 +160,14 @@ class Scorecard:
     ungraded: tuple[tuple[str, str], ...] = ()
     versions: tuple[Version, ...] = ()
     provisional: Provisional | None = None
+    needed: tuple[tuple[str, float], ...] = ()  # where there is no verdict: see `verdict.shares_needed`
 
     @property
     def items(self) -> tuple[ItemCard, ...]:
         return tuple(item for tag in self.tags for item in tag.items)
 
     def as_dict(self) -> dict[str, Any]:
-        """For exports and the API: without what the candidate judged himself to be."""
+        """For exports and the API: without the candidate's self-assessment."""
         return asdict(replace(self, provisional=None))
 
 
@@ -172,9 +177,9 @@ def scorecard(attempt: Attempt, *, viewer: Viewer = "owner") -> Scorecard:
     if hidden := _hidden(attempt, viewer):
         return replace(empty, hidden=hidden)
     rubric = rubric_of(attempt)
-    items, levels = items_holding(attempt, rubric), levels_holding(attempt)
-    outcome = outcome_for(attempt, rubric, items, levels)
     rows = Judgements(attempt, viewer)
+    items, levels = items_holding(attempt, rubric, rows.items), levels_holding(attempt, rows.levels)
+    outcome = outcome_for(attempt, rubric, items, levels)
     tags = tuple(_tags(attempt, rubric, outcome, items, rows))
     return replace(
         empty,
@@ -192,11 +197,12 @@ def scorecard(attempt: Attempt, *, viewer: Viewer = "owner") -> Scorecard:
         ungraded=tuple((item.id, item.text) for tag in tags for item in tag.items if item.points is None),
         versions=tuple(_versions(attempt)),
         provisional=_provisional(attempt, rubric, items, levels) if viewer == "owner" and not outcome.verdict else None,
+        needed=() if outcome.verdict else rule.shares_needed(outcome),
     )
 
 
 def _hidden(attempt: Attempt, viewer: Viewer) -> str:
-    if "rubric" not in attempt.content or not Verdict.objects.filter(attempt=attempt).exists():
+    if "rubric" not in attempt.content or not attempt.verdicts.all():
         return NOT_YET
     if viewer != "owner" or score_visible(attempt):
         return ""
@@ -257,8 +263,8 @@ def _sentence(entry: Anchors, level: int | None) -> str:
 
 
 def _own_levels(attempt: Attempt, kind: str) -> dict[str, int]:
-    found = SelfAssessment.objects.filter(attempt=attempt, subject__startswith=kind)
-    return {row.subject.removeprefix(kind): row.level for row in found}
+    found = attempt.self_assessments.all()
+    return {row.subject.removeprefix(kind): row.level for row in found if row.subject.startswith(kind)}
 
 
 def _auto_share(rubric: Rubric, items: Mapping[str, ItemScore]) -> float:
@@ -269,17 +275,20 @@ def _auto_share(rubric: Rubric, items: Mapping[str, ItemScore]) -> float:
 
 
 def _versions(attempt: Attempt) -> Iterator[Version]:
-    for row in Verdict.objects.filter(attempt=attempt).exclude(rubric_version=attempt.rubric_version):
-        yield Version(row.rubric_version, row.verdict, row.score, row.graded_weight)
+    for row in attempt.verdicts.all():
+        if row.rubric_version != attempt.rubric_version:
+            yield Version(row.rubric_version, row.verdict, row.score, row.graded_weight)
 
 
 def _provisional(attempt: Attempt, rubric: Rubric, items: Mapping[str, ItemScore], levels: Mapping[str, SignalLevel]) -> Provisional | None:
-    """With the candidate's levels, a quarter of the points each, where nobody graded; None when too much is still open."""
+    """With the candidate's levels, a quarter of the points each, where nobody graded; None where he has judged none of it."""
     own = _own_levels(attempt, "item:")
+    if not own:
+        return None
     scored = [_with_own(scored_of(item, items.get(item.id)), own) for item in rubric.items]
     signals = {**_own_levels(attempt, "signal:"), **{key: row.level for key, row in levels.items() if row.level is not None}}
     outcome = rule.outcome_of(rubric, scored, level=attempt.level, signals=signals)
-    return Provisional(outcome.verdict, outcome.score, outcome.gates) if outcome.verdict and outcome.score is not None else None
+    return Provisional(outcome.verdict, outcome.score or 0.0, outcome.graded_weight, outcome.gates)
 
 
 def _with_own(entry: rule.Scored, own: Mapping[str, int]) -> rule.Scored:

@@ -69,6 +69,17 @@ class Outcome:
         return {entry.tag: entry.as_dict() for entry in self.by_tag}
 
 
+def shares_needed(outcome: Outcome) -> tuple[tuple[str, float], ...]:
+    """(verdict, part of what nobody graded that would have to be earned for it), from the bottom; caps left out.
+
+    At most 0: it is reached without it. Above 1: it is out of reach.
+    """
+    open_weight = 100 - outcome.graded_weight
+    if open_weight < 1e-9:
+        return ()
+    return tuple((verdict, (cut - outcome.earned) / open_weight) for cut, verdict in zip(CUTS[outcome.level], VERDICTS[1:], strict=True))
+
+
 def weights(rubric: Rubric) -> dict[str, float]:
     """{item id: its part of 100}. The weight of a group without items is spread over the others."""
     groups = [(weights_of(rubric)[tags[0]], [item for item in rubric.items if item.tag in tags]) for tags, _ in GROUPS]

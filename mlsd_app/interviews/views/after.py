@@ -46,9 +46,10 @@ def debrief(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
     if attempt.live:
         return redirect(place_of(attempt))
     found, own = debrief_of(attempt), own_levels(attempt)
-    if own and found.score_shown:
-        result_reveal(attempt=attempt, now=now)
     revealed = result_revealed(attempt)
+    if own and found.score_shown and not revealed:
+        result_reveal(attempt=attempt, now=now)
+        revealed = True
     asks_first = found.answers_shown and attempt.status != Status.VOID and not (revealed or own or "look" in request.GET)
     context = {"debrief": found, "attempt": attempt, "row": present.attempt_row(attempt, now), "revealed": revealed, "own": own}
     context |= _asked_first(attempt) if asks_first else _looked_at(found)
@@ -96,11 +97,14 @@ def graded(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
 
 @require_POST
 def assess(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
-    """Levels by subject, `signal:<key>` or `item:<id>`; what was left open is left out."""
+    """Levels by subject, `signal:<key>` or `item:<id>`; what was left open is left out, and who leaves all of it open goes on."""
     now = timezone.now()
     attempt = own_attempt(request, attempt_id, now)
     try:
-        own_levels_set(attempt=attempt, levels=_levels(request), now=now)
+        levels = _levels(request)
+        if not levels:
+            return reveal(request, attempt_id)
+        own_levels_set(attempt=attempt, levels=levels, now=now)
     except (InvalidInput, Refused) as error:
         messages.error(request, error.message)
     return redirect("interviews:debrief", attempt.pk)

@@ -47,10 +47,12 @@ def _lab_or_404(attempt: Attempt, slug: str) -> type[Lab]:
 @require_GET
 @never_cache
 def form(request: HttpRequest, attempt_id: UUID, lab: str) -> HttpResponse:
-    """The parameters of a lab as they stand: what is fixed, what the last run had, and the event under way; `?run=7` those of run 7."""
+    """The parameters of a lab as they stand: what is fixed, what the last run had, and the event under way; `?run=7` those of run 7,
+    `?as_set=1` those of the query."""
     attempt = own_attempt(request, attempt_id, timezone.now())
     found = _lab_or_404(attempt, lab)
-    return render(request, "interviews/_lab.html", labs.form_context(attempt, found, run=request.GET.get("run", "")))
+    as_set = params_from_query(found, request.GET) if "as_set" in request.GET else {}
+    return render(request, "interviews/_lab.html", labs.form_context(attempt, found, run=request.GET.get("run", ""), as_set=as_set))
 
 
 @require_GET

@@ -3,7 +3,7 @@
 // The server is the clock. A reply says how much is left at the moment it was made; counting starts when the request was SENT, so
 // that the display never shows more than the truth and at most one round trip less.
 
-const RUNNING = new Set(["running", "overtime", "closing"]);
+const RUNNING = new Set(["running", "overtime"]);
 const LOW_MARKS = [0.2, 0.05]; // of the limit: 9:00 and 2:15 of 45 minutes
 
 /** Milliseconds as "4:05", "−1:40"; cut, not rounded, so that it never says more than there is. */
@@ -31,18 +31,26 @@ export class Countdown {
     return RUNNING.has(this.block.state) ? Math.max(0, now - this.sentAt) : 0;
   }
 
+  /** The seconds in which last packets arrive are nobody's time: no phase is seen to have used them. */
+  #afterTheEnd() {
+    const { state, spent_ms: spent, limit_ms: limit } = this.block;
+    return state === "closing" && limit !== null ? Math.max(0, spent.reduce((sum, ms) => sum + ms, 0) - limit) : 0;
+  }
+
   /** What to show at `now`; null before the first reply. `remainingMs` and `phaseRemainingMs` are null where nothing is due. */
   at(now) {
     if (!this.block) return null;
     const { block } = this;
     const elapsed = this.#elapsed(now);
-    const spentMs = block.spent_ms.map((ms, phase) => (phase === block.phase ? ms + elapsed : ms));
+    const counted = elapsed - this.#afterTheEnd();
+    const phaseMs = block.phase_remaining_ms === null ? null : block.phase_remaining_ms - counted;
+    const spentMs = block.spent_ms.map((ms, phase) => (phase === block.phase ? ms + counted : ms));
     return {
       state: block.state,
       phase: block.phase,
       limitMs: block.limit_ms,
       remainingMs: block.remaining_ms === null ? null : Math.max(0, block.remaining_ms - elapsed),
-      phaseRemainingMs: block.phase_remaining_ms === null ? null : block.phase_remaining_ms - elapsed,
+      phaseRemainingMs: block.state === "closing" && phaseMs > 0 ? 0 : phaseMs,
       changeMs: typeof block.change_ms === "number" ? Math.max(0, block.change_ms - elapsed) : null, // until it changes by itself
       elapsedMs: spentMs.reduce((sum, ms) => sum + ms, 0),
       spentMs,

@@ -42,17 +42,39 @@ export class LabsTab {
     if (run) this.runner.resume(`${this.config.base}runs/${run}/events`);
   }
 
+  /** Something was told, or has changed: what is fixed by now stands fixed in the open form, and the rest as it was set. */
+  async renewLocks() {
+    if (!this.lab) return;
+    const lab = this.lab;
+    const asSet = new URLSearchParams([...this.form.entries(), ["as_set", "1"]]);
+    const html = await fragment(`${this.config.base}labs/${lab}?${asSet}`).catch(() => null);
+    const old = this.place.querySelector("[data-place=params]");
+    if (html === null || lab !== this.lab) return;
+    const made = document.createElement("template");
+    made.innerHTML = html;
+    const fresh = made.content.querySelector("[data-place=params]");
+    if (fixedIn(fresh) === fixedIn(old)) return;
+    for (const box of fresh.querySelectorAll("[data-prediction] [name]")) box.value = old.querySelector(`[name="${box.name}"]`)?.value ?? box.value;
+    fresh.querySelector("[data-lab-action=pin]").disabled = old.querySelector("[data-lab-action=pin]").disabled;
+    old.replaceWith(fresh);
+    this.#connectForm();
+  }
+
+  #connectForm() {
+    this.form = new ParamForm(this.place.querySelector("form[data-lab-form]"), () => {}); // in an interview a run is asked for, not made by every touch of a slider
+    this.form.element.addEventListener("submit", () => this.run());
+    this.place.querySelector("[data-preset]")?.addEventListener("change", ({ target }) => this.#preset(target.selectedOptions[0]));
+  }
+
   #connect() {
     const { place } = this;
     this.number = null;
-    this.form = new ParamForm(place.querySelector("form[data-lab-form]"), () => {}); // in an interview a run is asked for, not made by every touch of a slider
-    this.form.element.addEventListener("submit", () => this.run());
+    this.#connectForm();
     this.board = new FigureBoard(place.querySelector("[data-place=figures]"), { plotlyUrl: this.root.dataset.plotly });
     this.status = new StatusLine(place.querySelector("[data-status]"));
     const handlers = { begin: () => this.#begin(), event: (kind, data) => this.#event(kind, data), refused: (refusal) => this.#refused(refusal) };
     this.runner = new Runner({ url: `${this.config.base}labs/${this.lab}/runs`, request: () => this.#body(), handlers });
     place.firstElementChild.addEventListener("click", (event) => this.#pressed(event.target.closest("[data-lab-action]")));
-    place.querySelector("[data-preset]")?.addEventListener("change", ({ target }) => this.#preset(target.selectedOptions[0]));
   }
 
   run() {
@@ -185,6 +207,11 @@ export class LabsTab {
       this.handlers.announce(refusal.message);
     }
   }
+}
+
+/** What is fixed in a form, and by which event, as it is read. */
+function fixedIn(params) {
+  return [...params.querySelectorAll(".notice, .locked")].map((node) => node.textContent).join();
 }
 
 function addStylesheet(href) {

@@ -46,8 +46,14 @@ export class Lists {
     for (const table of this.tables) if (table.list === list) table.refuse(key, fields);
   }
 
-  frozen(keys) {
-    for (const table of this.tables) table.frozen(!keys.has(table.root.dataset.prefix));
+  /** Rows that are being written are taken as they stand. */
+  take() {
+    for (const table of this.tables) table.take();
+  }
+
+  /** `over`: what is closed now is closed for good, so a row that is being written is taken as it stands. */
+  frozen(keys, over) {
+    for (const table of this.tables) table.frozen(!keys.has(table.root.dataset.prefix), over);
   }
 }
 
@@ -218,6 +224,14 @@ class Table {
     return values;
   }
 
+  /** A row that is being written, as it stands. */
+  take() {
+    if (this.form.hidden) return;
+    const written = [...this.form.querySelectorAll("input:not([type=checkbox]), textarea")].some((input) => input.value !== input.defaultValue);
+    if (written) this.#save();
+    else this.#close();
+  }
+
   #save() {
     const { rows } = this;
     const before = rows.find((row) => row.key === this.editing);
@@ -254,10 +268,11 @@ class Table {
     }
   }
 
-  frozen(value) {
+  /** In a pause, and in a tab that only reads, a row that is being written stays open. */
+  frozen(value, over) {
     if (this.isFrozen === value) return;
     this.isFrozen = value;
-    if (value) this.#close();
+    if (value && over) this.take();
     this.root.querySelector("[data-row-action=add]").disabled = value;
     this.show();
   }

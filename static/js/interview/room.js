@@ -71,7 +71,10 @@ class Room {
   #talkHandlers() {
     return {
       addRow: (list, cells) => this.addRow(list, cells),
-      news: () => this.tabs.news("talk"),
+      news: () => {
+        this.tabs.news("talk");
+        this.labs?.renewLocks();
+      },
       focusText: (text) => {
         for (const place of this.root.querySelectorAll("[data-focus]")) Object.assign(place, { textContent: text, hidden: false });
       },
@@ -80,6 +83,7 @@ class Room {
 
   #listen() {
     const actions = {
+      ask: () => this.#tool("talk", () => this.talk.ask()),
       "hide-timer": () => this.clock.toggleHidden(),
       pause: () => this.#act("pause"),
       break: () => this.#act("pause", { kind: "break" }),
@@ -100,7 +104,7 @@ class Room {
     });
     listenForKeys({
       phase: (at) => this.go(at),
-      ask: () => this.#tool("talk", () => this.talk.ask()),
+      ask: actions.ask,
       run: () => this.#tool("labs", () => this.labs?.run()),
       pin: () => this.labs?.pinLast(),
       save: () => this.desk.flush(),
@@ -230,6 +234,7 @@ class Room {
   }
 
   async #submit() {
+    this.lists.take();
     if (!(await this.desk.flush())) {
       this.#banner("said", true, "Some of your text is not saved yet. Submit again when the save mark says so.");
       return;
@@ -267,6 +272,7 @@ class Room {
     if (this.viewed === undefined || (changed && !this.moving)) this.#view(shown.phase ?? 0);
     if (!before || changed) this.root.querySelector("[data-step][aria-current]").scrollIntoView({ block: "nearest", inline: "center" });
     if (changed) this.clock.announce(`Now: ${this.config.phases[shown.phase].title}.`);
+    if (changed && this.config.mode === "strict") this.labs?.renewLocks();
     this.#paused(shown.state === "paused");
     this.#banner("overtime", shown.state === "overtime");
     this.#closing(shown.state === "closing");
@@ -277,13 +283,14 @@ class Room {
   #freeze() {
     if (!this.clock) return;
     const { writable, state } = this.clock.shown;
-    const open = new Set(this.desk.held && state !== "paused" ? writable : []);
+    const writes = this.desk.held && state !== "paused";
+    const open = new Set(writes && state !== "closing" ? writable : []);
     for (const panel of this.panels) {
       const frozen = !open.has(panel.dataset.key);
       this.editors.get(`text/${panel.dataset.key}`).frozen(frozen);
-      panel.querySelector("[data-part=frozen]").hidden = !(frozen && this.desk.held && this.config.mode === "strict" && state !== "paused");
+      panel.querySelector("[data-part=frozen]").hidden = !(frozen && writes && this.config.mode === "strict");
     }
-    this.lists.frozen(open);
+    this.lists.frozen(open, writes);
   }
 
   #paused(value) {
@@ -305,6 +312,7 @@ class Room {
   #closing(value) {
     this.#banner("closing", value);
     if (!value) return;
+    for (const name of ["pause", "break"]) this.root.querySelector(`[data-action=${name}]`)?.setAttribute("disabled", "");
     this.#closingWords();
     this.desk.flush();
   }
@@ -330,7 +338,7 @@ class Room {
     this.#banner("closed", true);
     this.#paused(false);
     for (const editor of this.editors.values()) editor.frozen(true);
-    this.lists.frozen(new Set());
+    this.lists.frozen(new Set(), false);
     for (const button of this.root.querySelectorAll("[data-action=pause], [data-action=break], [data-action=submit]")) button.disabled = true;
   }
 

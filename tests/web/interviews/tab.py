@@ -132,6 +132,11 @@ class Tab:
         return self.shown != self.acked
 
     @property
+    def pending(self) -> bool:
+        """Whether it may still be saved: what came after its phase was over stays in the history."""
+        return self.dirty and self.blocked != "phase_frozen"
+
+    @property
     def writable(self) -> bool:
         return self.held and not self.blocked and not self.waiting
 
@@ -217,7 +222,8 @@ class Tab:
         if self.tries > 1:
             self.save()  # that may be the answer of an earlier try
         else:
-            self.blocked, self.held = body["code"], False
+            self.blocked = body["code"]
+            self.held = self.held and self.blocked != "lease_lost"
 
     def refresh(self, start: dict[str, Any]) -> None:
         if self.flying or self.waiting or start["rev"] <= self.rev:
@@ -254,6 +260,20 @@ class Tab:
             self.confirmed()
         self.save()
         self.next_left()
+
+    def give_up(self) -> None:
+        """Decides against what is shown and not saved; a write under way is followed by one that undoes it."""
+        mine = self.shown
+        if not self.dirty or self.waiting or not self.drop(mine):
+            return
+        self.seen.decided_against.append(mine)
+        before, self.shown = self.flying, self.acked
+        if before is None:
+            self.confirmed()
+            return
+        self.flying, self.tries = {"op_id": self.new_id(), "content": self.acked, "base_rev": self.rev, "after": before["op_id"]}, 0
+        self.copy()
+        self.fly()
 
     def drop(self, content: str) -> bool:
         if not self.dropping or self.dropping["content"] != content:

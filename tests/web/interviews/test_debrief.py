@@ -301,16 +301,24 @@ def test_not_graded_stands_wherever_nothing_was(mine: Client, running: Attempt) 
     result_reveal(attempt=running, now=at(2600))
     found = Debrief(running)
     text = page(mine, running)
-    assert "No verdict" in text
+    assert "No verdict" in text and "Of that rest you would need" in text
     assert text.count("not graded") >= len(found.card.ungraded) + sum(signal.level is None for signal in found.card.signals)
+
+
+def test_who_judges_nothing_gets_to_the_scorecard_all_the_same(mine: Client, running: Attempt) -> None:
+    graded(running)
+    answer = mine.post(reverse("interviews:assess", args=[running.pk]), follow=True)
+    assert "Score, of what was graded" in answer.content.decode() and not answer.context["own"]
 
 
 def test_a_provisional_verdict_is_labelled_and_stands_in_no_export(mine: Client, running: Attempt) -> None:
     graded(running)
     mine.post(reverse("interviews:reveal", args=[running.pk]))
     items = [item.id for item in Debrief(running).card.items if item.grade == "text"]
+    mine.post(reverse("interviews:assess", args=[running.pk]), {f"item:{items[0]}": "3"})
+    assert "of 100 are judged" in page(mine, running), "one mark of one's own is not enough for a verdict, and says how far it goes"
     mine.post(reverse("interviews:assess", args=[running.pk]), {f"item:{item}": "3" for item in items})
-    assert "self-assessed" in page(mine, running)
+    assert "With your own marks for what nobody graded" in page(mine, running)
     exported = mine.get(reverse("interviews:export_md", args=[running.pk])).content.decode()
     assert "self-assessed" not in exported and "verdict: null" in exported
 
@@ -416,3 +424,34 @@ def test_levels_of_unknown_subjects_keep_nothing(running: Attempt) -> None:
     with pytest.raises(InvalidInput):
         own_levels_set(attempt=running, levels={"signal:scope": 1, "signal:x": 1}, now=at(2600))
     assert not running.self_assessments.exists()
+
+
+# --- what it costs ---------------------------------------------------------------------------------------------------
+
+
+def test_what_it_asks_the_database_does_not_grow(
+    mine: Client, user: User, bench: Bench, django_capture_on_commit_callbacks: Any, django_assert_max_num_queries: Any
+) -> None:
+    """Three interviews judged and opened before it, and in this one many rows, runs, claims and two events."""
+    problem, lab = load_problem("vector_search"), get_lab("vector_search", "index_tradeoffs")
+    for _ in range(4):
+        made = lifecycle.attempt_create(user=user, problem=problem, now=NOW, seed=7)
+        running = lifecycle.attempt_start(attempt=made, actor=user, now=NOW)
+        if Attempt.objects.count() == 4:
+            for number in range(5):
+                question_ask(attempt=running, text="How many vectors do we store?", now=at(30 + number))
+                save(running, f"row/components/k{number}", '{"name":"Gateway","kind":"gateway"}', 800 + number)
+                link = attempt_run_start(attempt=running, lab=lab, values={"n": 3000 + number}, now=at(850 + number))
+                run_pin(link=link, pinned=True, label="kept", now=at(880 + number))
+            save(running, "text/deep_dive", "HNSW gives 95 % recall at 3 ms. IVF gives 80 % at 1 ms.", 900)
+            for ball in problem.interviewer.curveballs[:2]:  # type: ignore[union-attr]
+                with django_capture_on_commit_callbacks(execute=True):
+                    curveball_send(attempt=running, key=ball.key, now=at(1000))
+            attempt_run_start(attempt=running, lab=lab, values={"n": 4000}, now=at(1100))
+        own_levels_set(attempt=graded(running), levels={"signal:quantitative": 2}, now=at(2500))
+        result_reveal(attempt=running, now=at(2510))
+    page = reverse("interviews:debrief", args=[running.pk])
+    assert mine.get(page).status_code == 200
+    with django_assert_max_num_queries(24):
+        shown = mine.get(page)
+    assert len(shown.context["debrief"].gaps) == 4 and len(shown.context["debrief"].events) == 2

@@ -102,9 +102,9 @@ def test_a_linked_sentence_is_not_listed() -> None:
     "text", ["1" * 20_000, "1 " * 10_000, "a." * 10_000, "1," * 10_000, "$" * 20_000, "1e9" * 6_000, "9.9.9 ms " * 2_000]
 )
 def test_nothing_anybody_types_stops_the_detector(text: str) -> None:
-    begun = time.perf_counter()
+    begun = time.process_time()
     list(statements(text))
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 2
 
 
 # --- parser ----------------------------------------------------------------------------------------------------------

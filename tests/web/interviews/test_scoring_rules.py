@@ -13,7 +13,7 @@ from mlsd_app.interviews.scoring.numbers import share_of
 from mlsd_app.interviews.scoring.sentences import Sentence, counted, credited, faults, focus_share, split
 from mlsd_app.interviews.scoring.sheet import RunRecord, Sheet, Thrown, Told
 from mlsd_app.interviews.scoring.signals import adaptation, anchors, quantitative, verified_design
-from mlsd_app.interviews.scoring.verdict import CUTS, Scored, caps_of, outcome_of, verdict_of, weights
+from mlsd_app.interviews.scoring.verdict import CUTS, Scored, caps_of, outcome_of, shares_needed, verdict_of, weights
 from mlsd_app.interviews.scoring.words import grams, lexicon, named_in
 from problems.interview_schema import Rubric, RubricItem
 from problems.loader import load_problem
@@ -285,6 +285,22 @@ def test_no_verdict_below_seventy_graded() -> None:
     half = [entry if entry.item.tag != "deep_dive" else replace(entry, points=None) for entry in scored(found, 1)]
     result = outcome_of(found.rubric, half, level="senior", signals={})
     assert (result.verdict, result.score) == ("", 100) and result.graded_weight == pytest.approx(50)
+
+
+@pytest.mark.parametrize("level", CUTS)
+def test_what_the_rest_would_have_to_earn_is_just_enough(level: str) -> None:
+    found = vector_search()
+    some = [replace(entry, points=None) if entry.item.grade == "text" else entry for entry in scored(found, 0.5)]
+    needed = shares_needed(outcome_of(found.rubric, some, level=level, signals={}))
+    assert [verdict for verdict, _ in needed] == ["lean no", "lean hire", "hire"]
+    reachable = [(verdict, share) for verdict, share in needed if 0 < share <= 1]
+    assert reachable
+    for verdict, share in reachable:
+        whole = [replace(entry, points=entry.item.points * share) if entry.points is None else entry for entry in some]
+        assert outcome_of(found.rubric, whole, level=level, signals={}).verdict == verdict
+        less = [replace(entry, points=entry.item.points * (share - 0.02)) if entry.points is None else entry for entry in some]
+        assert outcome_of(found.rubric, less, level=level, signals={}).verdict != verdict
+    assert shares_needed(outcome_of(found.rubric, scored(found, 0.5), level=level, signals={})) == ()
 
 
 def test_what_is_not_graded_is_not_held_against_anybody() -> None:
