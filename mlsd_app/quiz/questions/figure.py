@@ -24,7 +24,7 @@ def truth_figures(question: Question, instance: LabFacts, given: Mapping[str, An
         ranked = sorted(truth["means"])
         return [_bars(truth, question.lines, [ranked[rank] for rank in question.rank])]
     if question.item.ask == "direction":
-        return [_bars(truth, ("before", "after"), (truth["before"], truth["after"]))]
+        return [_bars(truth, [option["label"] for option in instance.options], (truth["before"], truth["after"]))]
     assert isinstance(question, ChoiceQuestion)
     return _pick(question, instance, {question.options[place].text for place in given.get("picked", ())})
 

@@ -65,17 +65,19 @@ def draws(item: LabQuestion, lab: type[Lab]) -> list[Draw]:
     preset = next((dict(entry.values) for entry in lab.presets if entry.key == item.preset), {})
     fixed, seeds = _plain({**preset, **item.base}), tuple(range(item.seeds))
     if item.ask in ("value", "direction"):
-        options = _changed(item) if item.change else ({"label": "", "params": {}},)
+        options = _changed(item, lab) if item.change else ({"label": "", "params": {}},)
         made = [Draw({**fixed, **varied}, options, seeds) for varied in _combinations(item.vary)]
     else:
         made = [Draw({**fixed, **world}, chosen, seeds) for world in _combinations(item.world) for chosen in _choices(item, lab)]
     return sorted(made, key=lambda draw: hashlib.sha256(json.dumps([draw.params, draw.options], sort_keys=True).encode()).digest())
 
 
-def _changed(item: LabQuestion) -> tuple[dict[str, Any], ...]:
+def _changed(item: LabQuestion, lab: type[Lab]) -> tuple[dict[str, Any], ...]:
+    """Before and after, by the value of what changes: "Lists visited 16", "Lists visited 64"."""
     assert item.change is not None
-    return tuple({"label": label, "params": {item.change.param: _plain(value)}} for label, value in
-                 (("before", item.change.frm), ("after", item.change.to)))  # fmt: skip
+    param = item.change.param
+    values = (_plain(item.change.frm), _plain(item.change.to))
+    return tuple({"label": f"{title_of(lab, param)} {value_text(lab, param, value)}", "params": {param: value}} for value in values)
 
 
 def _choices(item: LabQuestion, lab: type[Lab]) -> list[tuple[dict[str, Any], ...]]:

@@ -93,7 +93,8 @@ def test_a_run_that_is_known_is_not_run_again(made: Instance, monkeypatch: pytes
 def test_opening_the_lab_is_answered_from_the_cache(made: Instance) -> None:
     lab = get_lab(made.problem_slug, made.lab)
     links = instances.lab_links(made)
-    assert [label for label, _ in links] == ["before", "after"]
+    assert [label for label, _ in links] == [option["label"] for option in made.options]
+    assert links[0][0].endswith(" 0.8"), "a setting is named by what changes"
     for (_, address), option in zip(links, made.options, strict=True):
         params = parse_params(lab, params_from_query(lab, QueryDict(address.partition("?")[2])))
         assert params == parse_params(lab, {**made.params, **option["params"]})
@@ -115,7 +116,7 @@ def test_the_figure_shows_what_the_runs_found(made: Instance, entry: BankItem) -
     (figure,) = truth_figures(question, made, question.right())
     (bars,) = figure.plot["data"]
     assert bars["y"] == pytest.approx([made.truth["before"], made.truth["after"]], rel=1e-5)
-    assert "before" in figure.summary and figure.plot["layout"]["yaxis"]["title"]["text"]
+    assert bars["x"] == [option["label"] for option in made.options] and figure.plot["layout"]["yaxis"]["title"]["text"]
 
 
 def test_figures_mark_what_was_answered(entry: BankItem) -> None:
