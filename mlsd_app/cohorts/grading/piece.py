@@ -305,7 +305,10 @@ def _talk(attempt: Attempt, phases: Sequence[str], mask: Mask, scale: float) -> 
     for event in Event.objects.filter(attempt=attempt, kind__in=TALK, phase__in=phases).order_by("seq"):
         said, answer = str(event.data.get("text") or ""), str(event.data.get("answer") or "")
         if event.kind in ("question", "assumption", "confirm"):
-            yield Passage("event", f"event/{event.seq}", mask.text(said or answer)[:MAX_QUOTE], event.active_ms / scale), mask.text(answer)
+            yield (
+                Passage("event", f"event/{event.seq}", mask.text(said or answer)[:MAX_QUOTE], event.active_ms / scale),
+                mask.text(answer if said else ""),
+            )
         elif said:
             yield Passage("event", f"event/{event.seq}", mask.text(said)[:MAX_QUOTE], event.active_ms / scale), ""
 

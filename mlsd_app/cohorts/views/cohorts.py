@@ -55,10 +55,12 @@ def create(request: HttpRequest) -> HttpResponse:
 # --- joining, leaving ------------------------------------------------------------------------------------------------
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 @answering
 def join(request: HttpRequest) -> HttpResponse:
-    """The box of the list: a wrong code is said beside it."""
+    """The box of the list: a wrong code is said beside it, under this address, which then may be opened again."""
+    if request.method == "GET":
+        return redirect("cohorts:list")
     form = JoinForm(request.POST)
     if not form.is_valid():
         return _listing(request, form, 422)

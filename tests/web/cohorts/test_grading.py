@@ -21,7 +21,7 @@ from mlsd_app.cohorts.grading.piece import piece_of
 from mlsd_app.cohorts.grading.sections import SECTIONS, subjects_in
 from mlsd_app.cohorts.models import Assignment, Audit, Comment, Role, Task, TaskDraft
 from mlsd_app.cohorts.services import accommodations
-from mlsd_app.interviews.models import ItemScore, ScoreState, SignalLevel
+from mlsd_app.interviews.models import Event, ItemScore, ScoreState, SignalLevel
 from mlsd_app.interviews.refusals import Refused
 from mlsd_app.interviews.scoring.reading import rubric_of
 from mlsd_app.interviews.scoring.scorecard import TAG_TITLES
@@ -344,6 +344,18 @@ def test_code_names_are_stable_unique_and_differ_by_assignment(house: House, ass
 
 
 # --- the API ---------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_confirmed_is_read_once(task: Task, grader: User) -> None:
+    attempt = task.assigned.attempt
+    assert attempt is not None
+    answered = {"answer": "p99 latency: 100 ms. Yes.", "confirmed": []}
+    Event.objects.create(attempt=attempt, seq=900, at=NOW, kind="confirm", phase="deep_dive", data=answered)
+    Event.objects.create(
+        attempt=attempt, seq=901, at=NOW, kind="question", phase="deep_dive", data={"text": "How fast?", "answer": "100 ms"}
+    )
+    talk = [(said.text, answer) for said, answer in piece_of(task=task, user=grader).handed.talk]
+    assert talk[-2:] == [("p99 latency: 100 ms. Yes.", ""), ("How fast?", "100 ms")]
 
 
 def test_by_the_api_alone(tasks: dict[str, Task], assignment: Assignment, grader: User) -> None:

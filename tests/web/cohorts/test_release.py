@@ -368,3 +368,12 @@ def test_by_the_api(house: House, assignment: Assignment) -> None:
     ).json()
     assert changed["final"] == 12.5
     assert Audit.objects.get(action="result.override").actor == house.owner
+
+
+def test_a_result_that_is_out_stands_first_and_leads_to_the_debrief(house: House, assignment: Assignment) -> None:
+    hand_in(house.learner, assignment)
+    grade_all(house, assignment)
+    release(house, assignment)
+    page = client_of(house.learner).get(reverse("cohorts:assignment", args=[house.cohort.pk, assignment.pk])).content.decode()
+    assert page.index('id="result"') < page.index('id="brief"')
+    assert "read the debrief</a>" in page and "go on</a>" not in page

@@ -90,6 +90,12 @@ def test_wrong_codes_are_limited_for_a_person(house: House) -> None:
     assert join(user, code, now=NOW + timedelta(minutes=1)).user == user
 
 
+def test_the_address_of_a_refused_code_may_be_opened_again(house: House) -> None:
+    client = client_of(person("p"))
+    assert client.post("/cohorts/join/", {"code": "00000000"}).status_code == 422
+    assert client.get("/cohorts/join/")["Location"] == "/cohorts/"
+
+
 def test_wrong_codes_are_limited_for_a_network(house: House) -> None:
     for number in range(20):
         refused(join, user=person(f"p{number}"), code="00000000", address="203.0.113.0/24")
