@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from uuid import UUID
 import redis
 import redis.asyncio
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import OperationalError, close_old_connections
 from django.db.models import Max
 from django.utils import timezone
 
@@ -94,7 +95,8 @@ def _news(attempt_id: UUID, after: int | None, tell_clock: bool) -> News:
     if attempt is None:
         return News([Sent("", "closed", {"kind": "deleted"})], after or 0, over=True)
     if is_due(attempt, now):
-        attempt_check(attempt=Attempt.objects.get(pk=attempt_id), now=now, online=True)
+        with suppress(OperationalError):  # too busy to be written to: the next look, a request or the sweep does what is due
+            attempt_check(attempt=Attempt.objects.get(pk=attempt_id), now=now, online=True)
         attempt = with_clock(Attempt.objects.filter(pk=attempt_id)).get()
     block = clock_block(attempt, phase_at(now, clock_in(attempt)))
     rows = _rows(attempt_id, after)

@@ -74,10 +74,11 @@ def test_ones_own_judgement_then_the_scorecard(candidate: Page, live_site: LiveS
     page.get_by_role("button", name="Keep it and open the scorecard").click()
     expect(page.get_by_text("Score, of what was graded")).to_be_visible()
     expect(page.get_by_text("you said: weak")).to_be_visible()
-    page.get_by_text("Judge them yourself").click()
+    expect(page.get_by_role("heading", name="No verdict")).to_be_visible()
+    page.get_by_role("link", name="Judge the rest yourself").click()
     page.get_by_role("radiogroup").first.get_by_role("radio", name="3").check()
     page.get_by_role("button", name="Work it out").click()
-    expect(page.get_by_text("Score, of what was graded")).to_be_visible()
+    expect(page.get_by_text("self-assessed")).to_be_visible()
     page.get_by_role("button", name="Go to the lobby").click()
     expect(page.get_by_role("button", name="Start the clock")).to_be_visible()
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 from asgiref.sync import sync_to_async
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -195,6 +195,23 @@ async def test_a_watcher_closes_what_no_sweep_has_closed(started_now: Attempt, r
     assert row.status == Status.CLOSED and row.started_at and row.closed_at == row.started_at + timedelta(seconds=2700)
     assert seen[-1].data["clock"]["writable"] == []
     assert [event.online async for event in Event.objects.filter(attempt=row, kind="close")] == [True]
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_a_database_too_busy_to_be_written_to_ends_no_stream(
+    started_now: Attempt, user: User, redis_client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def busy(**_: Any) -> None:
+        raise OperationalError("database is locked")
+
+    def move() -> None:
+        lifecycle.attempt_move(attempt=started_now, to_phase=1, actor=user, now=timezone.now())
+        Attempt.objects.filter(pk=started_now.pk).update(next_check_at=timezone.now())
+
+    monkeypatch.setattr(stream, "attempt_check", busy)
+    await Attempt.objects.filter(pk=started_now.pk).aupdate(next_check_at=timezone.now())
+    seen = await watched(started_now, None, lambda seen: len(seen) >= 2, move)
+    assert [event.data["kind"] for event in seen] == ["clock", "move"]
 
 
 @pytest.mark.django_db(transaction=True)
