@@ -437,4 +437,4 @@ def test_every_plural_of_the_table_has_its_singular() -> None:
         one, unit = behind("1", many), parse_unit(many)
         assert one != many
         assert (parse_unit(one).dimension, parse_unit(one).factor) == (unit.dimension, unit.factor), many
-    assert parse_unit("epochs").dimension == "epoch"
+    assert parse_unit("epochs").dimension == parse_unit("epoch").dimension
