@@ -92,7 +92,7 @@ def test_a_stopped_worker_is_missed_and_a_started_one_reported(live_site: LiveSi
     live_site.wait_until(lambda health: not health["queues"]["batch"], 15)
     assert live_site.health()["status"] == "degraded"
     live_site.start("worker-batch")
-    live_site.wait_until(lambda health: health["queues"]["batch"], 30)
+    live_site.wait_until(lambda health: health["queues"]["batch"], 120)  # its pool imports the labs again
 
 
 def kill_up(site: LiveSite) -> None:
