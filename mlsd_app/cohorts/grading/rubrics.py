@@ -141,7 +141,8 @@ def behind(assignment: Assignment) -> QuerySet[AssignedAttempt]:
 
 def rubric_regrade(*, by: By, assignment: Assignment, now: datetime) -> dict[str, int]:
     """Marks all finished interviews under the newest version: rules at once, and pieces with a changed point that a person had judged
-    go back to the queue as "check again". {"marked": interviews, "check_again": pieces}. Interrupted, it goes on where it stopped.
+    go back to the queue as "check again". {"marked": interviews, "check_again": pieces}. Each interview in a transaction of its own,
+    with its entry in the log: interrupted, it goes on where it stopped.
     """
     newest = rubric_latest(assignment)
     if newest is None:
@@ -149,10 +150,11 @@ def rubric_regrade(*, by: By, assignment: Assignment, now: datetime) -> dict[str
     marked = again = 0
     for row in behind(assignment):
         with transaction.atomic():
-            again += _regrade_one(row, newest, now)
-            marked += 1
-    after = {"version": newest.version, "marked": marked, "check_again": again}
-    audited(by=by, action="rubric.regrade", thing=newest, cohort=assignment.cohort, now=now, after=after)
+            before = {"version": row.attempt.rubric_version if row.attempt else None}
+            pieces = _regrade_one(row, newest, now)
+            after = {"version": newest.version, "check_again": pieces}
+            audited(by=by, action="rubric.regrade", thing=row, cohort=row.assignment.cohort, now=now, before=before, after=after)
+        marked, again = marked + 1, again + pieces
     return {"marked": marked, "check_again": again}
 
 

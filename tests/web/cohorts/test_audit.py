@@ -175,7 +175,7 @@ def _heavier(assignment: Assignment) -> dict[str, Any]:
 
 
 def _new_rubric(house: House) -> Assignment:
-    made = house.assignment()
+    made = _marked(house)
     version = content_now(made)[0]
     rubrics.rubric_save(by=house.by, assignment=made, content=_heavier(made), base_version=version, now=NOW)
     return made

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
+from mlsd_app.cohorts.grading import rubrics
 from mlsd_app.cohorts.grading.piece import piece_of
 from mlsd_app.cohorts.grading.rubric_content import RubricContent, changes, rubric_from, to_judge_again
 from mlsd_app.cohorts.grading.rubrics import behind, content_now, problem_rubric, rubric_diff, rubric_latest, rubric_regrade, rubric_save
 from mlsd_app.cohorts.models import Assignment, Audit, Rubric, Task
-from mlsd_app.interviews.models import ItemScore, Verdict
+from mlsd_app.interviews.models import Attempt, ItemScore, Verdict
 from mlsd_app.interviews.refusals import Refused
 from mlsd_app.interviews.scoring.verdict import weights
 from simulators.errors import InvalidInput
@@ -185,6 +186,27 @@ def test_marking_anew_twice_changes_nothing(house: House, assignment: Assignment
     assert ItemScore.objects.count() == rows
 
 
+def test_what_was_marked_before_an_interruption_is_in_the_log(
+    house: House, assignment: Assignment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (hand_in(user, assignment, texts={}) for user in (house.learner, house.other_learner))
+    save(house, assignment, edited(assignment, added=OWN))
+    real = rubrics.rubric_apply
+
+    def breaks(*, attempt: Attempt, **options: Any) -> bool:
+        if attempt.pk == second.attempt_id:
+            raise RuntimeError("the worker is gone")
+        return real(attempt=attempt, **options)
+
+    monkeypatch.setattr(rubrics, "rubric_apply", breaks)
+    with pytest.raises(RuntimeError):
+        rubric_regrade(by=house.by, assignment=assignment, now=NOW)
+    entry = Audit.objects.get(action="rubric.regrade")
+    assert (entry.object_id, entry.before, entry.after) == (str(first.pk), {"version": 1}, {"version": 2, "check_again": 0})
+    monkeypatch.undo()
+    assert rubric_regrade(by=house.by, assignment=assignment, now=NOW) == {"marked": 1, "check_again": 0}
+
+
 # --- pages and API -----------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +235,7 @@ def test_the_page_saves_adds_and_keeps_what_was_typed(house: House, assignment: 
 
 
 def test_by_the_api(house: House, assignment: Assignment) -> None:
+    hand_in(house.learner, assignment, texts={})
     client = client_of(house.owner)
     path = reverse("api:rubric", args=[assignment.pk])
     found = client.get(path).json()
@@ -222,5 +245,5 @@ def test_by_the_api(house: House, assignment: Assignment) -> None:
     assert client.put(path, body, content_type="application/json").json()["version"] == 2
     assert client.put(path, body, content_type="application/json").status_code == 409
     done = client.post(reverse("api:rubric_regrade", args=[assignment.pk]))
-    assert done.json() == {"marked": 0, "check_again": 0}
+    assert done.json() == {"marked": 1, "check_again": 0}
     assert Audit.objects.filter(action="rubric.regrade", actor=house.owner).exists()
