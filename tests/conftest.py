@@ -91,11 +91,17 @@ def audit_triggers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+def session_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("redis") / "r.sock")
-    server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def redis_server(session_redis: RedisServer) -> RedisServer:
+    """The Redis of this test session, up whatever the test before did to it."""
+    session_redis.start()
+    return session_redis
 
 
 @pytest.fixture(scope="session")

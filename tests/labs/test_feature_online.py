@@ -32,7 +32,6 @@ _RUNS = count()
 
 @pytest.fixture
 def server(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    redis_server.start()
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushdb()
         yield client

@@ -209,7 +209,6 @@ def own_space(client: redis.Redis) -> Any:
 
 
 def test_the_stream_goes_through_redis_and_reads_back_the_same(redis_server: RedisServer) -> None:
-    redis_server.start()
     values = {"fault": "stalled", "monitor": ("parity", "freshness")}
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushdb()

@@ -195,7 +195,6 @@ def own_space(client: redis.Redis) -> Any:
 
 
 def test_the_attack_goes_through_redis_and_reads_back_the_same(redis_server: RedisServer) -> None:
-    redis_server.start()
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushdb()
         before = client.info("commandstats").get("cmdstat_hset", {"calls": 0})["calls"]

@@ -18,7 +18,6 @@ from tests.redis_server import RedisServer
 
 @pytest.fixture
 def client_of_redis(redis_server: RedisServer, settings: Any) -> Any:
-    redis_server.start()
     settings.REDIS_URL = redis_server.url
     with Redis.from_url(redis_server.url) as client:
         client.flushall()

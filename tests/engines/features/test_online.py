@@ -21,7 +21,6 @@ NOW_S = 1_000_000
 
 @pytest.fixture
 def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    redis_server.start()
     with redis.Redis.from_url(redis_server.url) as connection:
         connection.flushdb()
         yield connection

@@ -31,7 +31,6 @@ def store(client: Any, layout: Any = "view_hash") -> OnlineStore:
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("access", ["serial", "per_view", "one_pipeline"])
 def test_without_a_server_everything_but_time_is_the_same(layout: str, access: Any, redis_server: RedisServer) -> None:
-    redis_server.start()
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushdb()
         real, made = (store(one, layout).read([1, 3, 9], FEATURES, access=access) for one in (client, InProcessClient()))

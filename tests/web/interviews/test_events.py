@@ -30,7 +30,6 @@ from tests.web.interviews.conftest import NOW, at
 @pytest.fixture
 def redis_client(redis_server: RedisServer, settings: Any, asked: list[str]) -> Iterator[redis.Redis]:
     """A living Redis for the site, and a look into it."""
-    redis_server.start()
     settings.REDIS_URL = redis_server.url
     live._publisher_of.cache_clear()  # another test may have left it silent
     with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:

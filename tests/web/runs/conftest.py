@@ -115,7 +115,6 @@ class Queue:
 @pytest.fixture
 def queue(redis_server: RedisServer, settings: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Queue]:
     """A pipeline with a living Redis and workers that are said to be there."""
-    redis_server.start()
     settings.REDIS_URL = redis_server.url
     settings.ASSETS_DIR, settings.UPLOADS_DIR = tmp_path / "assets", tmp_path / "uploads"
     channel._connection.cache_clear()

@@ -17,7 +17,6 @@ from tests.redis_server import RedisServer
 
 @pytest.fixture
 def server(redis_server: RedisServer, settings: Any) -> Iterator[redis.Redis]:
-    redis_server.start()
     settings.REDIS_URL = redis_server.url
     with redis.Redis.from_url(redis_server.url) as client:
         client.flushdb()
