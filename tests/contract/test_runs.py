@@ -113,6 +113,7 @@ def test_it_shows_something_before_the_end(lab: type[Lab], defaults: Defaults) -
 # --- bounds, repetition, presets ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_bound_runs_or_is_refused_in_a_sentence(lab: type[Lab], tmp_path: Path) -> None:
     """Each number at both bounds and each choice, one at a time, the other sizes small; what a rule over several fields forbids says so."""
     small, ran = smallest(lab), 0
