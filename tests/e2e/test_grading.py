@@ -45,7 +45,9 @@ now, word = timezone.now(), "index_of_everything_" * 9
 assignment = Assignment.objects.get(pk={assignment})
 owner = assignment.cohort.memberships.get(role="owner").user
 code = "    for shard in shards: " + "merge(shard) + " * 30 + "\\n|" + " a | b |" * 40 + "\\n" + word
-task = Task.objects.select_related("assigned__attempt").filter(assigned__assignment=assignment, section="craft", state="ungraded").first()
+task = Task.objects.select_related("assigned__attempt").filter(assigned__assignment=assignment, section="craft").order_by("-pk").first()
+Task.objects.filter(pk=task.pk).update(state="ungraded", lease_user=None, lease_until=None, tagged_to=None)
+task.refresh_from_db()
 attempt = task.assigned.attempt
 def row(place, key, **values):
     Answer.objects.update_or_create(attempt=attempt, field=f"row/{{place}}/{{key}}",

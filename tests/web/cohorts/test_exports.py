@@ -296,17 +296,17 @@ def test_ones_own_work_in_one_zip(full: House) -> None:
 
 @pytest.mark.slow
 def test_fifty_thousand_rows(house: House) -> None:
-    """Within twenty seconds, and without holding them."""
+    """Within twenty seconds of one core, and without holding them; tracing, which slows it threefold, has a round of its own."""
     quiz, people = house.assignment(quiz_fields()), learners(house, 500)
     quiz_taken(quiz, people, [[1.0] * 100] * 500, [f"made.up.{n}" for n in range(100)])
-    tracemalloc.start()
     begun = time.process_time()
     export = made(house)
-    seconds, (_, peak) = time.process_time() - begun, tracemalloc.get_traced_memory()
+    assert export.rows == 50_000 and time.process_time() - begun <= 20
+    tracemalloc.start()
+    made(house)
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert export.rows == 50_000
     assert peak <= 150 * 2**20
-    assert seconds <= 60  # tracing triples it; without, twenty
 
 
 def test_the_score_of_a_range_without_a_truth() -> None:
