@@ -149,6 +149,7 @@ def test_a_soft_mock_from_the_form_to_the_replay(page: Page, pass_time: Callable
         before, now = row.get_by_role("cell").all_inner_texts()
         assert float(now) < 0.95 < float(before), "recall of the design, before and under the event"
     event.get_by_role("button", name="Open the lab").click()
+    expect(page.locator(".lab-status-text")).to_have_text(re.compile(r"^Run 2:"), timeout=RUN_MS)  # as the event has left it
     expect(page.locator(".locked")).to_contain_text("0.75")
     for name, value in WAY_BACK.items():
         page.locator(f"#tool-labs input[name={name}]").last.fill(value)
