@@ -11,7 +11,7 @@ CALIBRATED_AND_SMALL = Challenge(
         "200,000 impressions of 1,500 ads, 8 to 11 % of them clicked, and the last eight categories of every user. An auction will bid "
         "with the predictions.\n\n"
         "* Close at least **65 %** of the gap in log loss between the constant and the truth, on later rows.\n"
-        "* Predicted clicks within **10 %** of the true ones.\n\n"
+        "* Predicted clicks within **3 %** of the true ones.\n\n"
         "The table may hold **80,000 numbers**, a prediction may take **60,000 multiply-adds**, and the training budget is **400,000 "
         "rows**, "
         "repetitions counted."
@@ -35,7 +35,7 @@ CALIBRATED_AND_SMALL = Challenge(
     ),
     assertions=(
         Assertion("closed", ">=", 65.0, "%", "target", label="Gap to the truth closed"),
-        Assertion("miscalibrated", "<=", 10.0, "%", "target", label="Predicted clicks off, either way"),
+        Assertion("miscalibrated", "<=", 3.0, "%", "target", label="Predicted clicks off, either way"),
         Assertion("table_params", "<=", 80_000.0, "numbers", "ceiling", label="Numbers in the table"),
         Assertion("macs", "<=", 60_000.0, "multiply-adds", "ceiling", label="Multiply-adds a prediction"),
         Assertion("rows_seen", "<=", 400_000.0, "rows", "ceiling", label="Rows learned from"),

@@ -151,6 +151,15 @@ def test_the_challenge(seed: int) -> None:
     assert not passes("naive")[0] and not all(passes("naive"))
 
 
+@pytest.mark.slow
+def test_what_the_form_opens_with_is_no_answer_to_the_challenge() -> None:
+    """A task is judged on the mean over seeds; the level that one pass leaves off is what the brief asks to repair."""
+    target = next(a.target for a in CALIBRATED_AND_SMALL.assertions if a.metric == "miscalibrated")
+    for design, passes in ((CALIBRATED_AND_SMALL.reference, True), ({}, False)):
+        off = [metrics(seed, **CALIBRATED_AND_SMALL.world, **design)["miscalibrated"] for seed in (1, 2, 3)]
+        assert (float(np.mean(off)) <= target) == passes
+
+
 # --- bad input --------------------------------------------------------------------------------------------------------------
 
 
