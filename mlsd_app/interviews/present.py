@@ -33,6 +33,10 @@ class AttemptRow:
         return str(self.attempt.get_status_display())
 
     @property
+    def under_way(self) -> bool:
+        return self.attempt.status in (Status.READY, Status.OPEN)
+
+    @property
     def phase_title(self) -> str:
         return "" if self.state.phase_index is None else str(self.attempt.phases[self.state.phase_index]["title"])
 

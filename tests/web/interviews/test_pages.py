@@ -164,6 +164,19 @@ def test_each_state_has_its_place(mine: Client, make: Callable[..., Attempt]) ->
     assert "Resume" not in page
 
 
+@pytest.mark.parametrize(("verdict", "weight", "shown", "hidden"), [("", 50, "of 50 in 100", "not graded"), ("hire", 90, "hire", "in 100")])
+def test_a_score_without_a_verdict_says_of_how_much(
+    verdict: str, weight: float, shown: str, hidden: str, mine: Client, make: Callable[..., Attempt]
+) -> None:
+    attempt = make()
+    lifecycle.attempt_submit(attempt=attempt, actor=attempt.user, now=timezone.now())
+    Attempt.objects.update(status=Status.RELEASED, grading_needed=False)
+    attempt.verdicts.all().delete()
+    attempt.verdicts.create(rule_version=1, level="senior", verdict=verdict, score=78.2, graded_weight=weight, state="auto")
+    page = mine.get(reverse("interviews:start")).content.decode()
+    assert "78 %" in page and shown in page and hidden not in page
+
+
 def test_a_round_whose_time_is_over_is_closed_when_its_owner_looks(mine: Client, make: Callable[..., Attempt]) -> None:
     attempt = make()
     long_ago = timezone.now() - timedelta(hours=2)
