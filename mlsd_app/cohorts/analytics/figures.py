@@ -22,7 +22,8 @@ def score_figure(found: Histogram, key: str = "scores", what: str = "results") -
     where = f"{found.edges[most]:g} to {found.edges[most + 1]:g} %"
     title = f"Scores of {found.n} {what}; the most are at {where}"
     summary = f"Histogram of {found.n} {what} in steps of ten percent; {found.counts[most]} lie at {where}."
-    return [histogram_figure(key, title, summary, found.edges, [Series(what, [], [float(n) for n in found.counts])], SCORE, PEOPLE)]
+    bars = [Series(what, [], [float(n) for n in found.counts])]
+    return [histogram_figure(key, title, summary, found.edges, bars, SCORE, Axis(what.capitalize()))]
 
 
 def weeks_figure(weeks: Sequence[tuple[date, int]]) -> list[Figure]:

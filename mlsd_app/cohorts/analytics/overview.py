@@ -10,7 +10,7 @@ from datetime import date, datetime, timedelta
 from django.utils import timezone
 
 from mlsd_app.cohorts.analytics.small import Histogram, Share, Spread, histogram, share, spread
-from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Cohort, Result
+from mlsd_app.cohorts.models import AssignedAttempt, Assignment, Cohort, Kind, Result
 from mlsd_app.cohorts.panel import assignment_rows
 from mlsd_app.interviews.models import Answer
 from mlsd_app.quiz.models import Response
@@ -38,7 +38,7 @@ class CohortPage:
 
 def cohort_page(cohort: Cohort, now: datetime) -> CohortPage:
     rows = [row for row in assignment_rows(cohort=cohort, now=now) if row.state != "draft" and row.assigned]
-    results = list(Result.objects.filter(assignment__cohort=cohort).order_by())
+    results = list(Result.objects.filter(assignment__cohort=cohort).select_related("assignment").order_by())
     scores = [score for row in results if (score := score_of(row)) is not None]
     return CohortPage(
         learners=cohort.memberships.filter(role="learner", removed_at=None).count(),
@@ -62,7 +62,9 @@ def _part(count: int, people: int) -> Share:
 
 
 def _verdicts(results: list[Result]) -> tuple[tuple[str, str, int], ...]:
-    counts = Counter((row.verdict or "no verdict", row.get_state_display()) for row in results if row.verdict or row.score is not None)
+    """Of mock interviews: nothing else has a verdict."""
+    mocks = [row for row in results if row.assignment.kind == Kind.MOCK and (row.verdict or row.score is not None)]
+    counts = Counter((row.verdict or "not enough graded", row.get_state_display()) for row in mocks)
     return tuple((*key, count) for key, count in sorted(counts.items()))
 
 

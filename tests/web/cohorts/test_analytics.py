@@ -271,6 +271,14 @@ def test_nobody_and_the_empty_cohort_have_pages(house: House, quiz: Assignment) 
     assert cohort_page(house.cohort, NOW).scores.counts == ()
 
 
+def test_only_interviews_have_verdicts(house: House, quiz: Assignment) -> None:
+    mock, user = house.assignment(mock_fields()), learners(house, 1)[0]
+    for row, verdict in ((quiz, ""), (mock, "hire")):
+        Result.objects.create(assignment=row, user=user, score=60.0, verdict=verdict, state="graded")
+    page = cohort_page(house.cohort, NOW)
+    assert page.score.n == 2 and [(verdict, count) for verdict, _, count in page.verdicts] == [("hire", 1)]
+
+
 def test_weeks_count_people_once(house: House, quiz: Assignment) -> None:
     quiz_taken(quiz, learners(house, 7), [[1.0, 0.0]] * 7, names(2))
     weeks = cohort_page(house.cohort, NOW + timedelta(days=1)).weeks
