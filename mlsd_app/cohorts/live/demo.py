@@ -42,7 +42,7 @@ def demo_running(*, cohort: Cohort, owner: User, people: Iterable[User], now: da
 def _practice(cohort: Cohort, owner: User, now: datetime) -> Assignment:
     if found := cohort.assignments.filter(title=TITLE).select_related("cohort").first():
         return found
-    brief = "As often as you like; it is not graded. Somebody of the staff looks in."
+    brief = "As often as you like. Somebody of the staff looks in."
     fields = AssignmentFields(title=TITLE, brief=brief, kind="mock", problem="vector_search", attempts_allowed=TRIES)
     by = By(owner)
     draft = assignments.assignment_create(by=by, cohort=cohort, fields=fields, now=now)
