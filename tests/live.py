@@ -112,6 +112,11 @@ def site_environment(var: Path, port: int, **extra: str) -> dict[str, str]:
     return {**inherited, "LOOP45_VAR": str(var), "LOOP45_PORT": str(port), **extra}
 
 
+def _hear_hang_up() -> None:
+    """The site ends with its terminal even where the tests themselves run under nohup."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @contextmanager
 def running_site(var: Path, **extra: str) -> Iterator[LiveSite]:
     """A site in `var` (environment variables in `extra`), ready; it is stopped in the end."""
@@ -120,7 +125,7 @@ def running_site(var: Path, **extra: str) -> Iterator[LiveSite]:
     with (var / "up.out").open("wb") as output:
         command = [sys.executable, "manage.py", "up"]
         environment = site_environment(var, port, **extra)
-        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, preexec_fn=_hear_hang_up)
     site = LiveSite(var, port, process)
     try:
         wait_until(lambda: "Stop: Ctrl-C" in site.output or process.poll() is not None, READY_WITHIN_S, lambda: site.output)

@@ -57,17 +57,18 @@ def answer_save(
     content      None deletes a row
     lease_epoch  None for a program that never opened a page
     after        op_id of a write of the same tab whose answer had not come when this one was made, with the same base_rev: a page that
-                 goes away sends what it shows without waiting. If that write is what stands there, this one follows it.
+                 goes away sends what it shows without waiting. If that write is what stands there, this one follows it; if it comes
+                 later than this one, it is only kept.
     """
     sender = Sender(client_id, client_label)
     with transaction.atomic():
         write = write_begin(
-            attempt=attempt, field=field, content=content, base_rev=base_rev, op_id=op_id, sender=sender, now=now, kind="save"
+            attempt=attempt, field=field, content=content, base_rev=base_rev, op_id=op_id, sender=sender, now=now, kind="save", after=after
         )
-        return _saved(write, lease_epoch, after)
+        return _saved(write, lease_epoch)
 
 
-def _saved(write: Write, lease_epoch: int | None, after: str = "") -> Reply:
+def _saved(write: Write, lease_epoch: int | None) -> Reply:
     if again := _answered_before(write):
         return again
     try:
@@ -77,8 +78,7 @@ def _saved(write: Write, lease_epoch: int | None, after: str = "") -> Reply:
     if refusal := _closed(write) or _locked(write, lease_epoch):
         return refusal
     answer = write.answer()
-    fits = write.base_rev == answer.rev or (after and _made(write, after, answer.rev))
-    if not fits and write.content != answer.content:
+    if write.content != answer.content and (_replaced(write) or not _fits(write, answer)):
         return _conflict(write, answer)
     return _over_limits(write, answer) or _stored(write, answer)
 
@@ -141,10 +141,17 @@ def _locked(write: Write, lease_epoch: int | None) -> Reply | None:
 # --- what becomes of it --------------------------------------------------------------------------------------------------
 
 
-def _made(write: Write, op_id: str, rev: int) -> bool:
-    """Whether that write of the same tab, on the same base, made revision `rev`."""
-    made = ops_of(write.row, write.field.name).filter(op_id=op_id, rev=rev)
-    return made.filter(client_id=write.sender.client_id, base_rev=write.base_rev).exists()
+def _fits(write: Write, answer: Answer) -> bool:
+    """Whether it was made on what stands there, or after the write of the same tab, on the same base, that stands there."""
+    if write.base_rev == answer.rev:
+        return True
+    made = ops_of(write.row, answer.field).filter(rev=answer.rev, client_id=write.sender.client_id, base_rev=write.base_rev)
+    return bool(write.after) and made.filter(op_id=write.after).exists()
+
+
+def _replaced(write: Write) -> bool:
+    """Whether its tab has sent another in its place, which was quicker."""
+    return ops_of(write.row, write.field.name).filter(after=write.op_id, client_id=write.sender.client_id).exists()
 
 
 def _conflict(write: Write, answer: Answer) -> Reply:

@@ -197,6 +197,7 @@ class AnswerOp(models.Model):
     op_id = models.CharField(max_length=40)
     client_id = models.CharField(max_length=40, blank=True)
     client_label = models.CharField(max_length=80, blank=True)
+    after = models.CharField(max_length=40, blank=True)  # op_id of an earlier write of the same page that this one replaces
     base_rev = models.PositiveIntegerField()
     rev = models.PositiveIntegerField(null=True, blank=True)  # None: it did not become the text
     code = models.PositiveSmallIntegerField(default=200)  # HTTP status it was answered with

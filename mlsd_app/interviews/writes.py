@@ -55,6 +55,7 @@ class Write:
     now: datetime
     digest: str
     kind: str
+    after: str = ""
 
     def answer(self) -> Answer:
         found = Answer.objects.filter(attempt=self.row, field=self.field.name).first()
@@ -83,6 +84,7 @@ class Write:
             op_id=self.op_id,
             client_id=self.sender.client_id,
             client_label=self.sender.label,
+            after=self.after,
             base_rev=self.base_rev,
             rev=rev,
             code=code,
@@ -103,11 +105,20 @@ class Write:
 
 
 def write_begin(
-    *, attempt: Attempt, field: str, content: str | None, base_rev: int, op_id: str, sender: Sender, now: datetime, kind: str
+    *,
+    attempt: Attempt,
+    field: str,
+    content: str | None,
+    base_rev: int,
+    op_id: str,
+    sender: Sender,
+    now: datetime,
+    kind: str,
+    after: str = "",
 ) -> Write:
     """Locks the attempt, inside the caller's transaction. Raises UnknownField."""
     found = field_of(attempt, field)
     row = attempt_lock(attempt=attempt)
     clock = clock_of(row)
     digest = hashlib.sha256(json.dumps([kind, field, base_rev, content]).encode()).hexdigest()
-    return Write(row, clock, phase_at(now, clock), found, content, base_rev, op_id, sender, now, digest, kind)
+    return Write(row, clock, phase_at(now, clock), found, content, base_rev, op_id, sender, now, digest, kind, after)

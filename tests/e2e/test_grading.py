@@ -176,17 +176,18 @@ def test_without_evidence_it_is_refused_and_nothing_is_lost(grading: Grading, co
 def test_what_was_selected_is_cited_and_the_draft_comes_back(grading: Grading) -> None:
     page = grading.page
     grading.begin()
+    cited = page.locator("[data-subject].is-current [data-part=cited] li")
+    before = cited.count()  # a piece that was graded once begins with what was cited then
     page.locator("[data-passage][data-kind=quote]").first.select_text()
     page.keyboard.press("e")
-    cited = page.locator("[data-subject].is-current [data-part=cited] li")
-    expect(cited).to_have_count(1)
+    expect(cited).to_have_count(before + 1)
     page.keyboard.press("4")
     expect(page.locator("[data-part=saved]")).to_have_text("Draft kept.")
     page.reload()
-    expect(cited).to_have_count(1)
+    expect(cited).to_have_count(before + 1)
     expect(page.locator("[data-subject].is-current input:checked")).to_have_value("4")
-    cited.get_by_role("button", name=re.compile("Remove")).click()
-    expect(cited).to_have_count(0)
+    cited.last.get_by_role("button", name=re.compile("Remove")).click()
+    expect(cited).to_have_count(before)
 
 
 def test_axe_on_every_page(grading: Grading) -> None:

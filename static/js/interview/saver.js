@@ -272,6 +272,7 @@ export class Saver {
     if (status === 200) return this.#stored(op, body);
     if (status === 409) return this.#overtaken(op, body);
     if (status === 410) return this.#closed(op, body);
+    if (status === 423 && !this.dirty) this.#confirmed(); // it took a write back: nothing is shown that the server has not
     if (status === 423 && this.tries > 1) return this.save(); // that may be the answer of an earlier try: a new write is judged anew
     if (status === 423) return this.#block(body.code, body);
     if (body.code === "op_id_reused") return this.save();

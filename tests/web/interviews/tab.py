@@ -219,6 +219,8 @@ class Tab:
         self.wait(theirs, body["rev"], kept=op["content"])
 
     def locked(self, op: dict[str, Any], body: dict[str, Any]) -> None:
+        if not self.dirty:
+            self.confirmed()
         if self.tries > 1:
             self.save()  # that may be the answer of an earlier try
         else:

@@ -73,6 +73,14 @@ def test_what_a_page_sends_while_it_goes_away_follows_its_own_write(running: Att
     assert save(running, "else", 0, after="x", client_id="other").status == 423
 
 
+@pytest.mark.parametrize("instead", ["one", "one three"])
+def test_a_write_that_its_page_has_replaced_is_only_kept_when_it_comes_late(instead: str, running: Attempt) -> None:
+    save(running, "one")
+    save(running, instead, 1, op_id="y", after="x")  # "one": it takes back what x says
+    assert save(running, "one two", 1, op_id="x").status == 409
+    assert answers.text_of(running, "clarify") == instead and kept(running, "conflict") == ["one two"]
+
+
 # --- 409, 410, 413, 422, 423 -----------------------------------------------------------------------------------------
 
 

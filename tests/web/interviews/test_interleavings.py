@@ -112,9 +112,11 @@ class Interleaving:
 
 
 def self_conflicts(ops: list[AnswerOp]) -> int:
-    """Conflicts of a page with what it had written itself."""
+    """Conflicts of a page with what it had written itself, but for writes that it had replaced before they came."""
     page = {op.rev: op.op_id.rpartition("-")[0] for op in ops if op.rev}
-    return sum(op.code == 409 and page.get(op.reply["rev"]) == op.op_id.rpartition("-")[0] for op in ops)
+    replaced = {op.after for op in ops}
+    heard = [op for op in ops if op.code == 409 and op.op_id not in replaced]
+    return sum(page.get(op.reply["rev"]) == op.op_id.rpartition("-")[0] for op in heard)
 
 
 def outcomes(user: User, seeds: range, mutant: Mutant | None = None, steps: int = STEPS) -> Iterator[Outcome]:
