@@ -37,7 +37,7 @@ def which_of(text: str | None) -> Which:
 def population_of(assignment: Assignment, which: Which = "first") -> Population:
     """`first`: each person's first try that is not void. `counted`: the one the result counts, else the newest that is closed."""
     rows = assignment.attempts.select_related("attempt", "sitting").defer("attempt__content", "sitting__content", "sitting__items")
-    return _population(rows.order_by("number"), _counted(assignment) if which == "counted" else {}, which)
+    return _population(rows.order_by("number", "pk"), _counted(assignment) if which == "counted" else {}, which)
 
 
 def _counted(assignment: Assignment) -> dict[int, int]:
