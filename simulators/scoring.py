@@ -1,4 +1,4 @@
-"""Scores of predictions: intervals, and how often they held.
+"""Scores of predictions that name an interval.
 
 The interval score (Gneiting & Raftery 2007, eq. 43) is proper: whoever states honest quantiles has the smallest mean. It is left as it
 is: points made of it by cutting or rounding would no longer be proper, and would reward other intervals than the honest ones.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from simulators.engines.ranking.calibration import wilson
 from simulators.errors import InvalidInput
 
 Scale = Literal["linear", "log", "logit"]
@@ -59,13 +58,3 @@ def width_factor(lower: float, upper: float, scale: Scale) -> float | None:
 
 def width_words(factor: float) -> str:
     return next((words for bound, words in WORDS if factor <= bound), "wide")
-
-
-def hit_rate(hits: int, n: int) -> tuple[float, float, float] | None:
-    """(share, lower, upper) with Wilson's 95 % interval; None without predictions."""
-    if not 0 <= hits <= n:
-        raise InvalidInput(f"{hits} of {n} was given; expected 0 to {n} hits.")
-    if n == 0:
-        return None
-    low, high = wilson(hits / n, n)
-    return hits / n, float(low), float(high)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simulators.errors import InvalidInput
-from simulators.scoring import hit_rate, interval_score, on_scale, scale_of, width_factor, width_words
+from simulators.scoring import interval_score, on_scale, scale_of, width_factor, width_words
 
 
 def test_by_hand() -> None:
@@ -50,15 +50,6 @@ def test_widths_in_words() -> None:
     assert factor == pytest.approx(2.1) and width_words(factor or 0) == "fair"
     assert [width_words(value) for value in (1.4, 2.0, 4.0, 4.1)] == ["sharp", "good", "fair", "wide"]
     assert width_factor(1, 2, "linear") is None
-
-
-def test_hit_rate_with_wilsons_interval() -> None:
-    found = hit_rate(13, 25)
-    assert found is not None and found[0] == 0.52
-    assert found[1:] == pytest.approx((0.3350, 0.6997), abs=1e-4)
-    assert hit_rate(0, 0) is None
-    with pytest.raises(InvalidInput):
-        hit_rate(3, 2)
 
 
 def test_scales_by_unit() -> None:

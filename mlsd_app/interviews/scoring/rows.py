@@ -115,13 +115,13 @@ def items_holding(attempt: Attempt, rubric: Rubric, rows: Iterable[ItemScore] | 
     rows  all marks of the attempt, where they have been read already
     """
     points = {item.id: item.points for item in rubric.items}
-    found = [row for row in _judged(attempt, rows or attempt.item_scores.all()) if row.max == points.get(row.item_id)]
+    found = [row for row in _judged(attempt, attempt.item_scores.all() if rows is None else rows) if row.max == points.get(row.item_id)]
     return {item: _holding(marks) for item, marks in _grouped(found, lambda row: row.item_id).items()}
 
 
 def levels_holding(attempt: Attempt, rows: Iterable[SignalLevel] | None = None) -> dict[str, SignalLevel]:
     """{signal: the level that holds}; `rows` as for `items_holding`."""
-    found = _judged(attempt, rows or attempt.signal_levels.all())
+    found = _judged(attempt, attempt.signal_levels.all() if rows is None else rows)
     return {signal: _holding(levels) for signal, levels in _grouped(found, lambda row: row.signal).items()}
 
 

@@ -281,7 +281,7 @@ def _versions(attempt: Attempt) -> Iterator[Version]:
 
 
 def _provisional(attempt: Attempt, rubric: Rubric, items: Mapping[str, ItemScore], levels: Mapping[str, SignalLevel]) -> Provisional | None:
-    """With the candidate's levels, a quarter of the points each, where nobody graded; None where he has judged none of it."""
+    """With the candidate's levels, a quarter of the points each, where nobody graded; None where they judged none of it."""
     own = _own_levels(attempt, "item:")
     if not own:
         return None

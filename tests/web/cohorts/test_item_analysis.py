@@ -76,6 +76,7 @@ def test_agrees_with_other_libraries(seed: int) -> None:
 def test_shares_have_the_wilson_interval_of_statsmodels() -> None:
     for successes, n in ((0, 7), (3, 7), (7, 7), (41, 100)):
         assert wilson(successes, n) == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-9)
+    assert wilson(13, 25) == pytest.approx((0.3350, 0.6997), abs=1e-4)
     assert wilson(0, 0) is None
 
 
