@@ -17,10 +17,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import requests
+from redis import Redis
 from supervisor.xmlrpc import SupervisorTransport
 
 from mlsd_app.core.paths import short_socket_path
+from mlsd_app.core.presence import QUEUES, presence_key
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 300.0  # `up` allows itself 180 after the demo is seeded
@@ -54,7 +57,13 @@ class LiveSite:
         wait_until(lambda: met(self.health()), timeout_s, lambda: f"the site's health is {self.health()}\n{self.output}")
 
     def wait_until_ready(self, timeout_s: float = READY_WITHIN_S) -> None:
-        self.wait_until(lambda health: health.get("status") == "ok", timeout_s)
+        self.wait_until(lambda health: health.get("status") == "ok" and self._workers_live(), timeout_s)
+
+    def _workers_live(self) -> bool:
+        """Whether those who last reported for the queues are there; the word of a killed worker stands some seconds longer than itself."""
+        with Redis.from_url(self.redis_url, decode_responses=True) as client:
+            reported: Any = client.mget([presence_key(queue) for queue in QUEUES])
+        return all(worker and psutil.pid_exists(int(worker.rpartition("-")[2])) for worker in reported)
 
     def pid(self, name: str) -> int:
         """Process id of a process; 0 while it is down."""

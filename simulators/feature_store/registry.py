@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from simulators.engines.features import windows
 from simulators.feature_store import _registry_views as views
 from simulators.feature_store._registry_challenge import TIDY_UP
 from simulators.feature_store._registry_insights import insights
@@ -65,6 +66,10 @@ class RegistryLab(Lab):
             {"detector": "both", "orphans": "lineage"},
         ),
     )
+
+    @classmethod
+    def warm_up(cls) -> None:
+        windows.warm_up()
 
     def run(self, params: RegistryParams, ctx: Context) -> Steps:
         yield Progress(0, 1, "opening the registry")

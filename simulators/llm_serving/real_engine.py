@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 from simulators.engines.serving import warm_up
 from simulators.lab import Context, Frame, Lab, Preset, Progress, Result, Steps
 from simulators.llm_serving._real_challenge import HALF_THE_MEMORY
@@ -94,6 +96,7 @@ class RealEngine(Lab):
     @classmethod
     def warm_up(cls) -> None:
         warm_up()
+        import_module("simulators.llm_serving._real_runs")  # loads torch
 
     def run(self, params: RealParams, ctx: Context) -> Steps:
         # Here, because these load torch, which a process that only shows the page never needs.

@@ -22,10 +22,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def defaults(tmp_path_factory: pytest.TempPathFactory) -> Callable[[type[Lab]], Recording]:
-    """The recording of a lab's default run, made once, with a cold cache."""
+    """The recording of a lab's default run, made once, in a process made ready as a worker's is, with a cold cache of assets."""
 
     @cache
     def of(lab: type[Lab]) -> Recording:
+        lab.warm_up()
         return record(lab, {}, tmp_path_factory.mktemp("assets"))
 
     return of

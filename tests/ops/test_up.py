@@ -19,6 +19,7 @@ from tests.live import ROOT, LiveSite, free_port, running_site, site_environment
 
 pytestmark = pytest.mark.live
 GONE_WITHIN_S = 25.0
+PROCESSES = ("redis", "web", "worker-interactive", "worker-measure", "worker-batch")
 
 
 def processes_of(var: Path) -> list[psutil.Process]:
@@ -49,14 +50,16 @@ def test_it_says_where_it_is_and_who_may_enter(live_site: LiveSite) -> None:
 
 def test_every_process_has_a_log(live_site: LiveSite) -> None:
     logs = {path.stem for path in (live_site.var / "log").glob("*.log")}
-    assert logs >= {"redis", "web", "worker-interactive", "worker-measure", "worker-batch", "supervisord"}
+    assert logs >= {*PROCESSES, "supervisord"}
 
 
 def test_a_second_start_is_refused_with_the_address(live_site: LiveSite) -> None:
+    first = {name: live_site.pid(name) for name in PROCESSES}
     second = up(live_site.var, free_port())
     assert second.returncode == 1
     assert "running already" in second.stderr and live_site.url in second.stderr
-    assert live_site.health()["status"] == "ok"
+    assert {name: live_site.pid(name) for name in PROCESSES} == first
+    live_site.wait_until_ready()
 
 
 def test_a_taken_port_is_a_sentence(tmp_path: Path) -> None:
