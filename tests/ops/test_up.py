@@ -119,7 +119,7 @@ ENDS: dict[str, Callable[[LiveSite], None]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("end", list(ENDS))
 def test_nothing_outlives_it(tmp_path: Path, end: str) -> None:
-    with running_site(tmp_path / "var") as site:
+    with running_site(tmp_path / "var", LOOP45_DEMO="0") as site:
         members = processes_of(site.var)
         assert len(members) > 8
         ENDS[end](site)
