@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from mlsd_app.core.shares import share_interval
+
 Matrix = NDArray[np.float64]
 Interval = tuple[float, float]
 CONFIDENCE = 0.95
@@ -172,16 +174,6 @@ COUNTS = frozenset({"n", "items", "guess", "intended_weight"})
 # --- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def wilson(successes: float, n: int) -> Interval | None:
-    """95 % interval of a share; None without observations."""
-    if n == 0:
-        return None
-    share, z2 = successes / n, Z * Z
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = Z * sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, centre - half), min(1.0, centre + half)
-
-
 def _checked(marks: Matrix, max_marks: Matrix) -> tuple[Matrix, Matrix]:
     marks, max_marks = np.asarray(marks, dtype=float), np.asarray(max_marks, dtype=float)
     if marks.ndim != 2 or max_marks.shape != (marks.shape[1],):
@@ -230,7 +222,7 @@ def _facility_ci(shares: Matrix) -> Interval | None:
     if not len(shares):
         return None
     if np.isin(shares, (0.0, 1.0)).all():
-        return wilson(float(shares.sum()), len(shares))
+        return share_interval(float(shares.sum()), len(shares))
     half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, len(shares) - 1) * shares.std(ddof=1) / sqrt(len(shares))) if len(shares) > 1 else 1.0
     return max(0.0, float(shares.mean()) - half), min(1.0, float(shares.mean()) + half)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db.models import Prefetch
 
+from mlsd_app.core.shares import share_interval
 from mlsd_app.interviews.models import Attempt, RunLink, Status, Verdict
 from mlsd_app.quiz.bank import BankItem, Key, items_of, quiz_problems, readiness_items
 from mlsd_app.quiz.cards import predicted_value
@@ -23,7 +24,6 @@ from mlsd_app.quiz.queue import due_filter
 from mlsd_app.quiz.scheduling import HALF, recall_at
 from mlsd_app.quiz.sittings import answers_of, content_key
 from problems.schema import Problem
-from simulators.engines.ranking.calibration import wilson
 
 WEIGHTS = {"recall": 50, "mock": 30, "numbers": 20}
 NAMES = {"recall": "Recall", "mock": "Mock interviews", "numbers": "Numbers"}
@@ -146,9 +146,8 @@ def numbers_part(marks: Sequence[float], hits: Sequence[bool]) -> Part:
     if len(marks) < ANSWERS_NEEDED:
         return Part("numbers", None, missing("numbers", ANSWERS_NEEDED - len(marks)))
     value = 100 * fmean(marks[:ANSWERS_COUNTED])
-    if hits:
-        low, high = wilson(fmean(hits), len(hits))
-        value -= PREDICTED_LOSS * (not low <= PREDICTED_LEVEL <= high)
+    if held := share_interval(sum(hits), len(hits)):
+        value -= PREDICTED_LOSS * (not held[0] <= PREDICTED_LEVEL <= held[1])
     return Part("numbers", max(0.0, value))
 
 

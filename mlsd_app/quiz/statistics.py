@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from statistics import fmean
 
+from mlsd_app.core.shares import share_interval
 from mlsd_app.quiz.bank import TYPE_NAMES, BankItem, bank, tag_name
 from mlsd_app.quiz.days import day_of, day_start
 from mlsd_app.quiz.models import Card, CardState, Plan, Response, ResponseKind
 from mlsd_app.quiz.responses import AGAIN
 from mlsd_app.quiz.scheduling import seen_in_time
-from simulators.engines.ranking.calibration import wilson
 
 DAYS_BACK, DAYS_AHEAD, HARDEST = 90, 14, 10
 HARD_FROM = 2  # answers before an item is called hard
@@ -39,10 +39,7 @@ class Share:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        if self.n == 0:
-            return None
-        low, high = wilson(self.hits / self.n, self.n)
-        return float(low), float(high)
+        return share_interval(self.hits, self.n)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlsd_app.cohorts.item_analysis import COUNTS_ONLY_BELOW, Interval, wilson
+from mlsd_app.cohorts.item_analysis import COUNTS_ONLY_BELOW, Interval
+from mlsd_app.core.shares import share_interval
 
 
 def too_few(n: int) -> str:
@@ -32,7 +33,7 @@ class Share:
 def share(hits: int, n: int, *, people: int | None = None) -> Share:
     """`people` where one person may stand behind several of the `n`: many figures of few people are still about few people."""
     reason = too_few(n if people is None else people)
-    return Share(hits, n, None if reason else hits / n, None if reason else wilson(hits, n), reason)
+    return Share(hits, n, None if reason else hits / n, None if reason else share_interval(hits, n), reason)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ class LiveBoard {
     this.root.querySelector("[data-part=none]").hidden = size > 0;
     const all = this.root.querySelector("[data-part=all]");
     if (!all) return;
+    this.root.querySelector("[data-part=bar]").hidden = size === 0;
     const chosen = this.#boxes().filter((box) => box.checked).length;
     all.checked = chosen > 0 && chosen === size;
     all.indeterminate = chosen > 0 && chosen < size;

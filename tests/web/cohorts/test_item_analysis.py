@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from mlsd_app.cohorts.item_analysis import item_statistics, presented, wilson
+from mlsd_app.cohorts.item_analysis import item_statistics, presented
 from mlsd_app.cohorts.item_analysis import test_statistics as whole_statistics
+from mlsd_app.core.shares import share_interval
 
 NAN = float("nan")
 HAND = np.array([[1.0, 2, 0], [1, 1, 1], [0, 1, 0], [1, 2, 1], [0, 0, 1]])
@@ -75,9 +76,9 @@ def test_agrees_with_other_libraries(seed: int) -> None:
 
 def test_shares_have_the_wilson_interval_of_statsmodels() -> None:
     for successes, n in ((0, 7), (3, 7), (7, 7), (41, 100)):
-        assert wilson(successes, n) == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-9)
-    assert wilson(13, 25) == pytest.approx((0.3350, 0.6997), abs=1e-4)
-    assert wilson(0, 0) is None
+        assert share_interval(successes, n) == pytest.approx(proportion_confint(successes, n, method="wilson"), abs=1e-9)
+    assert share_interval(13, 25) == pytest.approx((0.3350, 0.6997), abs=1e-4)
+    assert share_interval(0, 0) is None
 
 
 def test_difficulty_and_discrimination_are_found_again() -> None:
