@@ -2,6 +2,7 @@
 
 import { csrfToken } from "./csrf.js";
 import { inTurn } from "./in-turn.js";
+import "./local-time.js";
 
 const darkScheme = window.matchMedia("(prefers-color-scheme: dark)");
 const TYPED_INTO = "input:not([type=range], [type=checkbox], [type=radio]), textarea, select, [contenteditable]";
