@@ -118,7 +118,8 @@ export class LabsTab {
     else if (kind === "progress") this.status.progress(data);
     else if (kind === "waiting") this.status.waiting(data.label);
     else if (kind === "done") this.#done(data);
-    else if (kind !== "queued" && kind !== "started") this.#ended(kind, data.message);
+    else if (kind === "started") this.status.started();
+    else if (kind !== "queued") this.#ended(kind, data.message);
   }
 
   #picture({ figures, html }, settled) {

@@ -148,8 +148,9 @@ class LabPage {
     if (kind === "frame") this.#frame(data);
     else if (kind === "progress") this.status.progress(data);
     else if (kind === "waiting") this.status.waiting(data.label);
+    else if (kind === "started") this.status.started();
     else if (kind === "done") this.#done(data);
-    else if (kind !== "queued" && kind !== "started") this.#ended(kind, data.message);
+    else if (kind !== "queued") this.#ended(kind, data.message);
   }
 
   #frame({ figures, html }) {

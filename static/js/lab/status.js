@@ -39,6 +39,11 @@ export class StatusLine {
     if (label) this.#set("waiting", label);
   }
 
+  /** A worker has taken the run that waited. */
+  started() {
+    if (this.root.dataset.state === "waiting") this.#set("running", "Running");
+  }
+
   progress({ done, total, label }) {
     this.bar.value = total > 0 ? done / total : 0;
     this.#set("running", label ? `${label[0].toUpperCase()}${label.slice(1)}` : "Running", { quiet: true });
