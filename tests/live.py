@@ -33,10 +33,10 @@ _OURS = ("LOOP45_", "DATABASE_URL", "REDIS_URL")
 class LiveSite:
     """A running site. Processes go by their names in the Procfile: "web", "redis", "worker-measure", ..."""
 
-    def __init__(self, var: Path, port: int, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, var: Path, port: int, process: subprocess.Popen[bytes], redis_url: str | None = None) -> None:
         self.var, self.port, self.process = var, port, process
         self.url = f"http://127.0.0.1:{port}"
-        self.redis_url = f"unix://{short_socket_path(var / 'redis.sock')}?db=0"
+        self.redis_url = redis_url or f"unix://{short_socket_path(var / 'redis.sock')}?db=0"
 
     @property
     def output(self) -> str:
@@ -135,7 +135,7 @@ def running_site(var: Path, **extra: str) -> Iterator[LiveSite]:
         command = [sys.executable, "manage.py", "up"]
         environment = site_environment(var, port, **extra)
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=output, stderr=subprocess.STDOUT, preexec_fn=_hear_hang_up)
-    site = LiveSite(var, port, process)
+    site = LiveSite(var, port, process, extra.get("REDIS_URL"))
     try:
         wait_until(lambda: "Stop: Ctrl-C" in site.output or process.poll() is not None, READY_WITHIN_S, lambda: site.output)
         if process.poll() is not None:
