@@ -16,6 +16,7 @@ from mlsd_app.cohorts.analytics.population import Population
 from mlsd_app.cohorts.analytics.small import Histogram, Share, Spread, histogram, share, spread
 from mlsd_app.cohorts.models import Assignment
 from mlsd_app.interviews.clock import phase_at
+from mlsd_app.interviews.interviewer.facts import spoken_name
 from mlsd_app.interviews.models import AnswerOp, Attempt, Claim, Curveball, Event, ScoreState, SelfAssessment, SignalLevel, Verdict
 from mlsd_app.interviews.scoring.reading import facts_of
 from mlsd_app.interviews.selectors import clock_in, with_clock
@@ -139,7 +140,7 @@ def _facts(assignment: Assignment, ids: Sequence[Any]) -> list[FactRow]:
             for name in names:
                 told[name].add(attempt)
     facts = sorted(interviewer.facts if interviewer else (), key=lambda fact: not fact.needed)
-    return [FactRow(fact.id.replace("_", " "), fact.needed, share(len(told[fact.id]), len(ids))) for fact in facts]
+    return [FactRow(spoken_name(fact), fact.needed, share(len(told[fact.id]), len(ids))) for fact in facts]
 
 
 def _first_numbers(ids: Sequence[Any]) -> dict[Any, int]:

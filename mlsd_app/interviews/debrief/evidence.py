@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from mlsd_app.interviews.scoring.claim_rows import OP_WORDS, claims_of, unlinked
 from mlsd_app.interviews.selectors import events_of
 from mlsd_app.runs.forms import query_of
 from mlsd_app.runs.models import Run, RunState
+from mlsd_app.runs.templatetags.quantities import quantity
 from problems.conditions import holds
 from problems.expressions import names_in
 from problems.interview_schema import Curveball as Declared
@@ -30,6 +32,7 @@ VERDICT_WORDS = {
     "unclear": ("Unclear", "is-warning"),
     "untested": ("Untested", ""),
 }
+_BOUND = re.compile(r"(\w+) ([<>]=) (-?[\d.]+(?:e-?\d+)?)")
 SHARP, GOOD, FAIR = 1.4, 2.0, 4.0  # width of a range as a factor
 
 
@@ -87,6 +90,7 @@ class ClaimLine:
 class BallMetric:
     """A figure of the condition: before the event, under it, and in the run that recovered; None where there is none."""
 
+    name: str
     label: str
     unit: str
     before: float | None
@@ -108,6 +112,18 @@ class BallLine:
     first_run_s: float | None
     took_s: float | None
     strong: str
+
+    @property
+    def goal(self) -> str:
+        """The condition in words: "Recall@10 at least 0.950 and Memory at most 4.00 GB"."""
+        named = {metric.name: metric for metric in self.metrics}
+
+        def words(bound: re.Match[str]) -> str:
+            name, op, value = bound.groups()
+            label, unit = (named[name].label, named[name].unit) if name in named else (name, "")
+            return f"{label} {OP_WORDS[op]} {quantity(float(value), unit)}"
+
+        return _BOUND.sub(words, self.condition)
 
     @property
     def seconds(self) -> float:
@@ -254,7 +270,7 @@ def _ball_metrics(ran: Sequence[RunLink | None], condition: str) -> Iterator[Bal
         metric = next((design[name] for design in (after, broken, before) if name in design), None)
         if metric:
             values = [design[name]["value"] if name in design else None for design in (before, broken, after)]
-            yield BallMetric(str(metric["label"]), str(metric["unit"]), *values)
+            yield BallMetric(name, str(metric["label"]), str(metric["unit"]), *values)
 
 
 def _design(link: RunLink | None, condition: str) -> dict[str, Metric]:

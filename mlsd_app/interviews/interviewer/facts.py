@@ -9,6 +9,7 @@ from typing import Any
 
 from problems.interview_schema import HiddenFact, Interviewer
 
+ABBREVIATIONS = {"fn": "FN", "fp": "FP", "gpus": "GPUs", "ids": "IDs", "itl": "ITL", "ram": "RAM", "ttft": "TTFT"}
 _LARGE = ((1e12, "trillion"), (1e9, "billion"), (1e6, "million"))
 
 
@@ -52,7 +53,7 @@ def _singular(text: str, said: str, unit: str) -> str:
 
 def spoken_name(fact: HiddenFact) -> str:
     """The fact's id as words: a name for a row of the constraints."""
-    return fact.id.replace("_", " ")
+    return " ".join(ABBREVIATIONS.get(word, word) for word in fact.id.split("_"))
 
 
 def fed_inputs(facts: Sequence[HiddenFact], values: Mapping[str, float]) -> dict[str, dict[str, dict[str, float]]]:

@@ -106,6 +106,7 @@ export class LabsTab {
 
   #begin() {
     this.startedAt = performance.now();
+    this.pictured = false;
     this.form.clearErrors();
     this.#stale(true);
     this.status.begin();
@@ -127,6 +128,8 @@ export class LabsTab {
     else this.board.show(figures);
     fillSlots(this.place, html);
     this.#stale(false);
+    if (!this.pictured) this.status.root.scrollIntoView({ block: "start" }); // only now is there enough below it
+    this.pictured = true;
   }
 
   #done(data) {

@@ -39,8 +39,16 @@ class Room {
     this.news = new News(this.config, { onNews: (kind, data) => this.#news(kind, data), onBack: () => this.clock.sync() });
     if (this.desk.held) this.news.start();
     this.#listen();
+    this.#measure("head");
+    this.#measure("banners");
     this.#stateChanged(this.clock.shown);
     this.#showCurveball();
+  }
+
+  /** On a narrow screen head and banners stay at the top; what scrolls has to know how tall they are. */
+  #measure(part) {
+    const node = this.root.querySelector(`.room-${part}`);
+    new ResizeObserver(() => this.root.style.setProperty(`--${part}-size`, `${node.offsetHeight}px`)).observe(node);
   }
 
   #editor(node) {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -14,20 +15,20 @@ from mlsd_app.accounts.models import User
 from mlsd_app.interviews import lifecycle, staff_ops
 from mlsd_app.interviews.answers import answer_save, answers_of
 from mlsd_app.interviews.debrief import Debrief, debrief_of, drawings
-from mlsd_app.interviews.debrief.evidence import Predicted, predicted
+from mlsd_app.interviews.debrief.evidence import BallLine, Predicted, predicted
 from mlsd_app.interviews.debrief.own import GapRow, gaps_until, own_levels_set, result_reveal, result_revealed
 from mlsd_app.interviews.debrief.pacing import absolutes, words_by_phase
 from mlsd_app.interviews.debrief.told import worked
 from mlsd_app.interviews.grading import attempt_grade
 from mlsd_app.interviews.interviewer.questions import constraints_confirm, question_ask
 from mlsd_app.interviews.interviewer.throwing import curveball_send
-from mlsd_app.interviews.models import Attempt, Event, Status
+from mlsd_app.interviews.models import Attempt, Curveball, Event, Status
 from mlsd_app.interviews.runs import attempt_run_start, run_pin
 from mlsd_app.interviews.scoring import human_level
 from mlsd_app.interviews.scoring.claim_rows import claim_add
 from problems.calculators import evaluate
 from problems.expressions import evaluate_expression
-from problems.loader import load_problem
+from problems.loader import all_problems, load_problem
 from simulators.errors import InvalidInput
 from simulators.registry import get_lab
 from tests.web.interviews.bench import Bench
@@ -194,6 +195,7 @@ def test_an_event_with_before_under_and_after(running: Attempt, bench: Bench, dj
     assert line.outcome == ("Recovered in time", "is-good") and (line.first_run_s, line.took_s) == (40, 80)
     figures = {metric.label: (metric.before, metric.broken, metric.after) for metric in line.metrics}
     assert figures == {"recall@x": (0.95, 0.95, 0.95), "target_bytes@x": (4e11, 1.6e12, 3.6e11)}
+    assert line.goal == "recall@x at least 0.900 and target_bytes@x at most 410\N{NO-BREAK SPACE}G"
     assert [run.by_interviewer for run in found.runs] == [False, True, False, False]
     assert [left.number for left in found.labs] == [4] and "kind=ivf_sq8" in found.labs[0].url
 
@@ -455,3 +457,9 @@ def test_what_it_asks_the_database_does_not_grow(
     with django_assert_max_num_queries(24):
         shown = mine.get(page)
     assert len(shown.context["debrief"].gaps) == 4 and len(shown.context["debrief"].events) == 2
+
+
+def test_every_goal_of_an_event_is_told_in_words() -> None:
+    changes = [ball.change for problem in all_problems() if problem.interviewer for ball in problem.interviewer.curveballs if ball.change]
+    goals = [BallLine(Curveball(), change.recover, (), (), None, None, "").goal for change in changes]
+    assert len(goals) > 20 and not [goal for goal in goals if re.search(r"[<>=]", goal)]

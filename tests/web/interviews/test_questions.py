@@ -13,12 +13,13 @@ from django.utils import timezone
 
 from mlsd_app.accounts.models import User
 from mlsd_app.interviews import lifecycle
+from mlsd_app.interviews.interviewer.facts import spoken_name
 from mlsd_app.interviews.interviewer.questions import MISS, QUESTIONS_A_MINUTE, TOO_MANY, assumption_note, constraints_confirm, question_ask
 from mlsd_app.interviews.interviewer.record import categories, interviewer_of, locked_values, locks, told_facts, values_of
 from mlsd_app.interviews.lists import canonical, row_parse
 from mlsd_app.interviews.models import Answer, Attempt
 from mlsd_app.interviews.refusals import Refused
-from problems.loader import load_problem
+from problems.loader import all_problems, load_problem
 from problems.schema import Problem
 from simulators.errors import InvalidInput
 from tests.web.interviews.conftest import LIMIT_S, NOW, at
@@ -248,3 +249,8 @@ def test_another_persons_interviewer_does_not_answer(client: Client, running: At
         reply = client.post(reverse(f"interviews:{name}", args=[running.pk]), json.dumps({"text": "p99?"}), content_type="application/json")
         assert reply.status_code == 404
     assert not running.events.filter(kind="question").exists()
+
+
+def test_rows_of_the_constraints_write_abbreviations_as_people_do() -> None:
+    names = {fact.id: spoken_name(fact) for problem in all_problems() if problem.interviewer for fact in problem.interviewer.facts}
+    assert (names["ttft"], names["corpus_size"], names["fp_cost"]) == ("TTFT", "corpus size", "FP cost")
