@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate, pairwise
+from math import inf
 from typing import Literal
 
 Mode = Literal["strict", "soft", "free"]
@@ -83,17 +84,20 @@ class Clock:
 
     @property
     def limit_s(self) -> float:
-        return max(0.0, self.granted_s + sum(adjust.seconds for adjust in self.adjusts))
+        return max(0.0, self.granted_s + self._given_s(inf))
 
     @property
     def phase_ends_s(self) -> tuple[float, ...]:
         """B_i: active time at which each phase ends by plan; ordered, the last is the limit."""
         factor = self.granted_s / sum(phase.budget_s for phase in self.phases)
-        ends = [end * factor for end in accumulate(phase.budget_s for phase in self.phases)]
-        for adjust in self.adjusts:
-            ends = [end + adjust.seconds * (number >= adjust.from_phase) for number, end in enumerate(ends)]
+        planned = accumulate(phase.budget_s for phase in self.phases)
+        ends = [end * factor + self._given_s(number) for number, end in enumerate(planned)]
         limit = self.limit_s
         return (*accumulate((min(max(0.0, end), limit) for end in ends[:-1]), max), limit)
+
+    def _given_s(self, phase: float) -> float:
+        """Seconds that adjusts have given up to the end of a phase. Added up by themselves, whole numbers show no order."""
+        return sum(adjust.seconds for adjust in self.adjusts if adjust.from_phase <= phase)
 
     @property
     def budgets_s(self) -> tuple[float, ...]:
