@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.db import transaction
+
 from mlsd_app.accounts.models import User
 from mlsd_app.cohorts.analytics.demo import demo_quiz_over
 from mlsd_app.cohorts.audit import By
@@ -30,8 +32,9 @@ LEARNERS = (
 )
 
 
+@transaction.atomic
 def demo_cohort(*, instructor: User, candidate: User, now: datetime) -> Cohort:
-    """The instructor's demo cohort; one that is there already is left as it is."""
+    """The instructor's demo cohort, whole or not at all; one that is there already is left as it is."""
     existing = Cohort.objects.filter(name=NAME, memberships__user=instructor, memberships__role=Role.OWNER).first()
     if existing is not None:
         return existing

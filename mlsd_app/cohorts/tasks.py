@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from mlsd_app.cohorts.foretelling import predictions_catch_up
 from mlsd_app.cohorts.grading.results import grading_catch_up, releases_due
+from mlsd_app.cohorts.live.presence import presence_settle
 from mlsd_app.cohorts.models import Export
 from mlsd_app.cohorts.services import exports
 from mlsd_app.cohorts.services.begin import tries_close
@@ -14,8 +15,9 @@ from mlsd_app.cohorts.services.begin import tries_close
 
 @shared_task(name="cohorts.grading")
 def grading_task() -> None:
-    """Closes what nobody handed in, queues what people must grade, and lets out what an assignment shows by itself."""
+    """Closes what nobody handed in, queues what people must grade, releases what releases itself, sees who follows no more."""
     now = timezone.now()
+    presence_settle(now=now)
     predictions_catch_up(now=now)
     tries_close(now=now)
     grading_catch_up(now=now)

@@ -57,7 +57,10 @@ class Here:
                 pipe.zrem(key, self.name)
             pipe.expire(key, HOLDS_S)
             pipe.zcard(key)
-            return int(pipe.execute()[-1])
+            _, added, *_, followers = pipe.execute()
+            if join and added:  # Redis had not heard of it or has forgotten it: the candidate may have been told that nobody is here
+                self.told = False
+            return int(followers)
         except redis.RedisError:
             return int(join)
 
@@ -76,6 +79,22 @@ def presence_tell(*, attempt_id: UUID, actor: User | None, present: bool, now: d
         row = attempt_lock(attempt=Attempt(pk=attempt_id))
         if row.status == Status.OPEN and is_present(attempt_id) != present:
             event_add(attempt=row, kind="presence", now=now, actor=actor, data={"present": present})
+
+
+def presence_settle(*, now: datetime) -> None:
+    """Tells the candidates whose last follower is gone without a word: a page whose connection broke, a server that was killed."""
+    told = Event.objects.filter(kind="presence", attempt__status=Status.OPEN).values_list("attempt", flat=True).distinct()
+    for attempt_id in told:
+        if is_present(attempt_id) and followers(attempt_id, now) == 0:
+            presence_tell(attempt_id=attempt_id, actor=None, present=False, now=now)
+
+
+def followers(attempt_id: UUID, now: datetime) -> int | None:
+    """How many follow at `now`; None while Redis is away."""
+    try:
+        return int(connection().zcount(followers_key(attempt_id), now.timestamp(), "+inf"))
+    except redis.RedisError:
+        return None
 
 
 def is_present(attempt_id: UUID) -> bool:

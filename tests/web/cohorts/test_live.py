@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import redis
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -26,6 +27,7 @@ from mlsd_app.interviews.answers import answer_save
 from mlsd_app.interviews.hands import hand_raise
 from mlsd_app.interviews.interviewer.questions import question_ask
 from mlsd_app.interviews.models import Attempt, Event
+from tests.redis_server import RedisServer
 from tests.web.cohorts.conftest import House, client_of
 from tests.web.cohorts.live_bench import REASON, at, begun, crowd, save
 
@@ -361,6 +363,34 @@ def test_the_candidate_is_told_once_when_the_first_comes_and_the_last_leaves(
     assert said(attempt) == [True]
     second.leave()
     assert said(attempt) == [True, False]
+
+
+@pytest.mark.parametrize(("follow", "told"), [(1, [True]), (None, [True]), (0, [True, False])])
+def test_who_left_without_a_word_is_noticed(
+    house: House, attempt: Attempt, monkeypatch: pytest.MonkeyPatch, follow: int | None, told: list[bool]
+) -> None:
+    presence.presence_tell(attempt_id=attempt.pk, actor=house.owner, present=True, now=at(10))
+    monkeypatch.setattr(presence, "followers", lambda attempt_id, now: follow)
+    for moment in (at(60), at(80)):
+        presence.presence_settle(now=moment)
+    assert said(attempt) == told
+
+
+def test_followers_are_counted_in_redis_and_told_anew_where_it_forgot(
+    house: House, attempt: Attempt, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with redis.Redis.from_url(redis_server.url, decode_responses=True) as client:
+        monkeypatch.setattr(presence, "connection", lambda: client)
+        monkeypatch.setattr(presence, "close_old_connections", lambda: None)
+        client.flushdb()
+        here = presence.Here(attempt.pk, house.owner.pk)
+        here.stay()
+        assert presence.followers(attempt.pk, timezone.now()) == 1
+        assert presence.followers(attempt.pk, timezone.now() + timedelta(seconds=presence.HOLDS_S + 1)) == 0
+        client.flushdb()
+        presence.presence_settle(now=timezone.now())
+        here.stay()
+        assert said(attempt) == [True, False, True]
 
 
 def said(attempt: Attempt) -> list[bool]:
