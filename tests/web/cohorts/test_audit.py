@@ -289,7 +289,15 @@ OWN_PIECE = {  # who holds which piece; no mark is made or changed before `task_
     "task_tag",
 }
 CATCHING_UP = {  # derived anew from what is there, or cleared away; by nobody's decision
-    *("exports_prune", "grading_catch_up", "predictions_catch_up", "predictions_resolve", "presence_tell", "results_refresh"),
+    *(
+        "exports_prune",
+        "grading_catch_up",
+        "predictions_catch_up",
+        "predictions_resolve",
+        "presence_settle",
+        "presence_tell",
+        "results_refresh",
+    ),
     *("rubric_apply", "tasks_make"),
 }
 UNLOGGED = READERS | OWN_WORK | OWN_PIECE | CATCHING_UP
