@@ -121,3 +121,41 @@ def test_two_devices_take_turns_and_choose_between_their_texts(page: Page, other
     expect(panel).to_be_hidden()
     saved(page)
     expect(text(page)).to_have_value("shared from the second\n\n---\n\nshared from the first")
+
+
+HOLD_ANSWERS = """path => {
+  const plain = window.fetch;
+  const gate = new Promise((open) => (window.letAnswersIn = open));
+  window.fetch = async (url, options) => {
+    const response = await plain(url, options);
+    if (String(url).endsWith(path) && !window.letIn) await gate;
+    return response;
+  };
+}"""
+
+
+@pytest.mark.parametrize("late", ["lease/heartbeat", "answers/text/clarify"])
+def test_an_answer_about_the_lease_of_before_does_not_take_it_away(
+    page: Page, other_device: BrowserContext, complaints: Complaints, late: str
+) -> None:
+    complaints.expect(LOST)
+    enter(page)
+    other_device.add_cookies(page.context.cookies())  # type: ignore[arg-type]
+    other = open_room(other_device, page.url)
+    other.get_by_role("button", name="Take over here").click()
+    expect(banner(other, "lease")).to_be_hidden()
+
+    page.evaluate(HOLD_ANSWERS, late)
+    with page.expect_response(lambda response: response.url.endswith(late)):
+        write(page, "still mine")
+        page.evaluate("window.dispatchEvent(new Event('online'))")  # asks for the lease and saves; one of the answers will be late
+    expect(banner(page, "lease")).to_be_visible(timeout=SETTLE_MS)
+    page.get_by_role("button", name="Take over here").click()
+    expect(banner(page, "lease")).to_be_hidden()
+
+    page.evaluate("window.letIn = true; window.letAnswersIn()")
+    saved(page)
+    write(page, ", and on")
+    saved(page)
+    expect(banner(page, "lease")).to_be_hidden()
+    expect(text(page)).to_have_value("still mine, and on")

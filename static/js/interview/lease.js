@@ -50,12 +50,13 @@ export class Lease {
 
   /** A save was taken: the lease is ours, perhaps under a new epoch. */
   renewed(epoch) {
-    if (this.held) this.epoch = epoch;
+    if (this.held) this.epoch = Math.max(this.epoch, epoch); // a late answer knows only the lease of its time
   }
 
   async #beat() {
-    const reply = await this.#ask(this.heartbeatUrl, { lease_epoch: this.epoch });
-    if (!reply || !this.held) return; // without an answer the page goes on: a save will tell
+    const { epoch } = this;
+    const reply = await this.#ask(this.heartbeatUrl, { lease_epoch: epoch });
+    if (!reply || !this.held || this.epoch !== epoch) return; // no answer, or one about a lease of before: a save will tell
     if (reply.held) this.epoch = reply.lease_epoch;
     else this.lost(reply.label);
   }

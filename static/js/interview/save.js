@@ -207,9 +207,11 @@ export class Writing {
   }
 
   async #put(field, op) {
-    const reply = await this.#request(field, { method: "PUT", body: JSON.stringify(this.#signed(op)) });
+    const signed = this.#signed(op);
+    const reply = await this.#request(field, { method: "PUT", body: JSON.stringify(signed) });
+    const outdated = signed.lease_epoch !== this.lease.epoch;
     if (reply.body.lease_epoch !== undefined) this.lease.renewed(reply.body.lease_epoch);
-    return reply;
+    return { ...reply, outdated };
   }
 
   #post(path, op) {

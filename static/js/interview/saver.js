@@ -28,7 +28,8 @@ export class Saver {
    * field   its name
    * start   {rev, content, op_id}: what the server has; {rev: 0, content: null} where it has nothing
    * around  {
-   *   send(op)            -> Promise<{status, body}>; rejects when there was no answer. op: {op_id, content, base_rev, after?}
+   *   send(op)            -> Promise<{status, body, outdated}>; rejects when there was no answer. op: {op_id, content, base_rev, after?}
+   *                       outdated: the lease was taken anew while the write was on its way
    *   drop(op)            the same, for text decided against
    *   leave(op)           sends without waiting, for a page that goes away
    *   fetch()             -> Promise<start>: the field as the server has it now
@@ -248,7 +249,7 @@ export class Saver {
     this.tries += 1;
     const op = this.flying;
     const flight = this.around.send(op).then(
-      ({ status, body }) => void (this.flying === op && this.#answered(op, status, body)), // void: not to wait for the write it may begin
+      (reply) => void (this.flying === op && this.#answered(op, reply)), // void: not to wait for the write it may begin
       () => void (this.flying === op && this.#failed("unreachable")),
     );
     this.flight = flight;
@@ -263,7 +264,7 @@ export class Saver {
     if (this.flying && !this.cancel) this.#fly();
   }
 
-  #answered(op, status, body) {
+  #answered(op, { status, body, outdated }) {
     if (status === 403 || status === 404) return this.#failed("signed_out");
     if (status === 429 || status >= 500) return this.#failed("busy");
     this.flying = null;
@@ -273,7 +274,7 @@ export class Saver {
     if (status === 409) return this.#overtaken(op, body);
     if (status === 410) return this.#closed(op, body);
     if (status === 423 && !this.dirty) this.#confirmed(); // it took a write back: nothing is shown that the server has not
-    if (status === 423 && this.tries > 1) return this.save(); // that may be the answer of an earlier try: a new write is judged anew
+    if (status === 423 && (this.tries > 1 || outdated)) return this.save(); // perhaps an answer of before: a new write is judged anew
     if (status === 423) return this.#block(body.code, body);
     if (body.code === "op_id_reused") return this.save();
     this.refused = same(this.field, op.content, this.shown);

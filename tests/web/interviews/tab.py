@@ -195,11 +195,12 @@ class Tab:
             self.copy()
             return
         op, self.flying = self.flying, None
+        self.outdated = flight.op["lease_epoch"] != self.epoch
         {200: self.stored, 409: self.overtaken, 423: self.locked}[answered.status](op, answered.body)
 
     def stored(self, op: dict[str, Any], body: dict[str, Any]) -> None:
         self.rev, self.server_op, self.acked = body["rev"], op["op_id"], op["content"]
-        self.epoch = body["lease_epoch"]
+        self.epoch = max(self.epoch, body["lease_epoch"])
         if self.shown == op["content"]:
             self.confirmed()
         elif self.mutant.ack_clears_all:
@@ -221,8 +222,8 @@ class Tab:
     def locked(self, op: dict[str, Any], body: dict[str, Any]) -> None:
         if not self.dirty:
             self.confirmed()
-        if self.tries > 1:
-            self.save()  # that may be the answer of an earlier try
+        if self.tries > 1 or self.outdated:
+            self.save()  # perhaps an answer of before
         else:
             self.blocked = body["code"]
             self.held = self.held and self.blocked != "lease_lost"
