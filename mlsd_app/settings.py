@@ -109,11 +109,12 @@ TEMPLATES = [
 # --- database --------------------------------------------------------------------------------------------------------
 
 # WAL lets readers and one writer work at once; IMMEDIATE takes the write lock at BEGIN, so that a busy database makes a
-# transaction wait instead of failing half-way. Either alone still gives "database is locked" under load.
+# transaction wait instead of failing half-way. Either alone still gives "database is locked" under load. WAL is a property of
+# the file; migrate sets it (mlsd_app/core/apps.py).
 SQLITE_OPTIONS: dict[str, Any] = {
     "timeout": 10,
     "transaction_mode": "IMMEDIATE",
-    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-20000; PRAGMA temp_store=MEMORY",
+    "init_command": "PRAGMA synchronous=NORMAL; PRAGMA cache_size=-20000; PRAGMA temp_store=MEMORY",
 }
 VAR_DIR.mkdir(parents=True, exist_ok=True)
 DATABASES: dict[str, Any] = {"default": dj_database_url.config(default=f"sqlite:///{VAR_DIR / 'loop45.sqlite3'}", conn_health_checks=True)}

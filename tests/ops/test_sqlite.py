@@ -13,6 +13,7 @@ import pytest
 from tests.live import ROOT, site_environment
 
 WRITERS, WRITES = 4, 100
+MIGRATE = "from django.core.management import call_command; call_command('migrate', 'contenttypes', verbosity=0)"
 WRITER = f"""
 import django; django.setup()
 from django.db import connection, transaction
@@ -21,6 +22,7 @@ for _ in range({WRITES}):
         with connection.cursor() as cursor:
             value = cursor.execute("SELECT value FROM counter").fetchone()[0]
             cursor.execute("UPDATE counter SET value = %s", [value + 1])
+    connection.close()  # as after a request
 """
 
 
@@ -39,6 +41,7 @@ from django.db import connection
 with connection.cursor() as cursor:
     print([cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")])
 """
+    ask(tmp_path, MIGRATE)
     assert ask(tmp_path, code) == "['wal', 1, 1, 10000]"
 
 
@@ -62,6 +65,7 @@ with transaction.atomic(), connection.cursor() as cursor:
 
 @pytest.mark.slow
 def test_no_writer_is_turned_away(tmp_path: Path) -> None:
+    ask(tmp_path, MIGRATE)
     with sqlite3.connect(tmp_path / "loop45.sqlite3") as database:
         database.execute("CREATE TABLE counter (value INTEGER)")
         database.execute("INSERT INTO counter VALUES (0)")
