@@ -88,7 +88,7 @@ class LiveSite:
         """Runs `manage.py` against the site's database; what it prints."""
         environment = site_environment(self.var, self.port)
         command = [sys.executable, "manage.py", *arguments]
-        return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
+        return subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def _ask(self, method: str, name: str) -> Any:
         """Calls supervisor's XML-RPC method for a process."""

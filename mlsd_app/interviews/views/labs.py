@@ -66,13 +66,13 @@ def runs(request: HttpRequest, attempt_id: UUID) -> HttpResponse:
 @require_POST
 @answers_problems
 def pin(request: HttpRequest, attempt_id: UUID, number: int) -> HttpResponse:
-    """{"pinned", "label"} of run `number`; the list of runs as it then stands."""
+    """{"pinned", "label"} of run `number`."""
     now, body = timezone.now(), json_body(request)
     attempt = own_attempt(request, attempt_id, now)
     link = get_object_or_404(attempt.runlinks, number=number)
     label = str(body["label"]) if "label" in body else None
     run_pin(link=link, pinned=bool(body.get("pinned", link.pinned)), label=label, now=now)
-    return render(request, "interviews/_runs.html", {"attempt": attempt, "runs": room.runs_of(attempt)})
+    return HttpResponse(status=204)
 
 
 @require_GET

@@ -11,6 +11,8 @@ const text = (seconds) => {
 };
 
 class PracticeClock {
+  presses = 0; // buttons pressed and answered
+
   constructor(form) {
     this.form = form;
     this.part = (name) => form.querySelector(`[data-part=${name}]`);
@@ -43,9 +45,11 @@ class PracticeClock {
 
   async sync() {
     const sentAt = performance.now();
+    const { presses } = this;
     try {
       const response = await fetch(`${this.form.dataset.url}?phase=${this.form.dataset.pagePhase}`, { headers: { Accept: "application/json" } });
-      if (response.ok) this.#take(await response.json(), sentAt);
+      const state = response.ok ? await response.json() : null;
+      if (state && presses === this.presses) this.#take(state, sentAt); // else it may be of before a button was pressed
     } catch {
       // offline: the count goes on from the last answer
     }
@@ -55,6 +59,7 @@ class PracticeClock {
     event.preventDefault();
     const sentAt = performance.now();
     const fields = { action: event.submitter.value, phase: this.form.elements.phase.value };
+    this.presses += 1;
     try {
       const response = await post(this.form.getAttribute("action"), fields); // form.action is the buttons called "action"
       if (!response.ok) throw new Error(`status ${response.status}`);
@@ -63,6 +68,8 @@ class PracticeClock {
       this.#announce("The clock could not be reached. Try again when you are online.");
       this.part("failed").hidden = false;
       return;
+    } finally {
+      this.presses += 1;
     }
     this.part("failed").hidden = true;
   }

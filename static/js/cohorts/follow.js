@@ -1,5 +1,6 @@
 // Following one interview: when something happens in it, what stands on the page is fetched and the pieces that changed are put in.
 
+import { oneAtATime } from "../newest.js";
 import { Feed, read, STATE_WORDS } from "./feed.js";
 import { tick } from "./live-time.js";
 
@@ -27,14 +28,14 @@ class Follow {
     }, GATHER_MS);
   }
 
-  async #fetch() {
+  #fetch = oneAtATime(async () => {
     const made = document.createElement("template");
     made.innerHTML = await (await read(this.root.dataset.work)).text();
     const pieces = (within) => [...within.querySelectorAll("[data-piece]")].map((piece) => piece.dataset.piece).join();
     if (pieces(made.content) !== pieces(this.place)) this.place.replaceChildren(made.content);
     else for (const fresh of made.content.querySelectorAll("[data-piece]")) this.#put(fresh);
     tick(this.root);
-  }
+  });
 
   /** A piece that looks the same stays: what is selected or scrolled in it is not lost. */
   #put(fresh) {

@@ -1,11 +1,15 @@
 // The Calculators tab: the server computes; a line can be used as a row of the numbers.
 
+import { superseding } from "../newest.js";
 import { fragment } from "./http.js";
 
 const CALM_MS = 150;
 const shortened = (value) => String(Number(Number(value).toPrecision(4)));
 
 export class Calculators {
+  #opening = superseding();
+  #computing = superseding();
+
   /** addRow(list, cells) keeps a number. */
   constructor(root, config, addRow) {
     Object.assign(this, { root, config, addRow });
@@ -29,10 +33,11 @@ export class Calculators {
     const typed = new Map([...this.place.querySelectorAll("input[name]:not([readonly])")].map((box) => [box.name, box.value]));
     const query = this.shown === this.pick.value ? `?${new URLSearchParams([...typed])}` : "";
     try {
-      this.place.innerHTML = await fragment(`${this.config.base}calculators/${this.pick.value}${query}`);
-      this.shown = this.pick.value;
+      const picked = this.pick.value;
+      this.place.innerHTML = await fragment(`${this.config.base}calculators/${picked}${query}`, { signal: this.#opening() });
+      this.shown = picked;
     } catch (refusal) {
-      this.place.textContent = refusal.message;
+      if (refusal.name !== "AbortError") this.place.textContent = refusal.message;
     }
   }
 
@@ -44,11 +49,9 @@ export class Calculators {
   async #compute() {
     const form = this.place.querySelector("form");
     const lines = this.place.querySelector("[data-place=calculator-lines]");
-    this.asked?.abort();
-    this.asked = new AbortController();
     try {
       const url = `${form.dataset.url}?${new URLSearchParams([...new FormData(form), ["lines", "1"]])}`;
-      lines.innerHTML = await fragment(url, { signal: this.asked.signal });
+      lines.innerHTML = await fragment(url, { signal: this.#computing() });
     } catch (refusal) {
       if (refusal.name !== "AbortError") lines.textContent = refusal.message;
     }

@@ -1,8 +1,11 @@
 // The Claims tab: a marked sentence, the number in it, and the run that should bear it out.
 
+import { superseding } from "../newest.js";
 import { send } from "./http.js";
 
 export class Claims {
+  #asking = superseding();
+
   constructor(root, config, desk) {
     Object.assign(this, { root, config, desk });
     this.place = root.querySelector("[data-place=claim-form]");
@@ -25,10 +28,10 @@ export class Claims {
 
   async #form(run) {
     try {
-      const response = await send(`${this.config.base}claims/form?${new URLSearchParams({ ...this.span, run })}`, { method: "GET" });
-      this.place.innerHTML = await response.text();
+      const url = `${this.config.base}claims/form?${new URLSearchParams({ ...this.span, run })}`;
+      this.place.innerHTML = await (await send(url, { method: "GET", signal: this.#asking() })).text();
     } catch (refusal) {
-      this.place.textContent = refusal.message;
+      if (refusal.name !== "AbortError") this.place.textContent = refusal.message;
     }
   }
 

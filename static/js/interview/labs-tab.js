@@ -7,9 +7,12 @@ import { placePopovers } from "../lab/help.js";
 import { post } from "../lab/http.js";
 import { Runner } from "../lab/runner.js";
 import { StatusLine } from "../lab/status.js";
+import { oneAtATime, superseding } from "../newest.js";
 import { fragment, send } from "./http.js";
 
 export class LabsTab {
+  #opening = superseding();
+
   /** handlers: insert(text), ran(), announce(sentence) */
   constructor(root, config, handlers) {
     Object.assign(this, { root, config, handlers });
@@ -32,9 +35,9 @@ export class LabsTab {
     this.runner?.stop();
     this.pick.value = lab;
     try {
-      this.place.innerHTML = await fragment(`${this.config.base}labs/${lab}?${new URLSearchParams({ run })}`);
+      this.place.innerHTML = await fragment(`${this.config.base}labs/${lab}?${new URLSearchParams({ run })}`, { signal: this.#opening() });
     } catch (refusal) {
-      this.place.textContent = refusal.message;
+      if (refusal.name !== "AbortError") this.place.textContent = refusal.message;
       return;
     }
     this.lab = lab;
@@ -45,11 +48,12 @@ export class LabsTab {
   /** Something was told, or has changed: what is fixed by now stands fixed in the open form, and the rest as it was set. */
   async renewLocks() {
     if (!this.lab) return;
-    const lab = this.lab;
-    const asSet = new URLSearchParams([...this.form.entries(), ["as_set", "1"]]);
-    const html = await fragment(`${this.config.base}labs/${lab}?${asSet}`).catch(() => null);
+    const { lab, form } = this;
+    const asSet = new URLSearchParams(form.entries()).toString();
+    const html = await fragment(`${this.config.base}labs/${lab}?${asSet}&as_set=1`).catch(() => null);
     const old = this.place.querySelector("[data-place=params]");
-    if (html === null || lab !== this.lab) return;
+    if (html === null || form !== this.form) return;
+    if (asSet !== new URLSearchParams(form.entries()).toString()) return this.renewLocks(); // set anew meanwhile
     const made = document.createElement("template");
     made.innerHTML = html;
     const fresh = made.content.querySelector("[data-place=params]");
@@ -163,10 +167,10 @@ export class LabsTab {
 
   // --- the list of runs --------------------------------------------------------------------------------------------------------
 
-  async refreshRuns() {
+  refreshRuns = oneAtATime(async () => {
     const html = await fragment(`${this.config.base}runs/`).catch(() => null);
     if (html !== null) this.#showRuns(html);
-  }
+  });
 
   #showRuns(html) {
     const { runNumber, runAction } = { runNumber: document.activeElement.closest("[data-run-number]")?.dataset.runNumber, ...document.activeElement.dataset };
@@ -203,8 +207,8 @@ export class LabsTab {
   async #pin(number, body) {
     const words = this.root.querySelector("[data-part=run-words]");
     try {
-      const response = await send(`${this.config.base}runs/${number}`, { body });
-      this.#showRuns(await response.text());
+      await send(`${this.config.base}runs/${number}`, { body });
+      await this.refreshRuns();
       words.textContent = "pinned" in body ? `Run ${number} ${body.pinned ? "is pinned" : "is no longer pinned"}.` : `Run ${number} is labelled.`;
     } catch (refusal) {
       words.textContent = refusal.message;

@@ -1,5 +1,6 @@
 // The room of an interview: ties clock, text, lists, interviewer and tools together.
 
+import { oneAtATime } from "../newest.js";
 import { ClockView } from "./clock-view.js";
 import { clockText } from "./clock.js";
 import { Calculators } from "./calculators.js";
@@ -163,11 +164,11 @@ class Room {
     this.#showCurveball();
   }
 
-  async #diagram() {
+  #diagram = oneAtATime(async () => {
     const place = this.root.querySelector("[data-place=diagram]");
     const html = await fragment(`${this.config.base}diagram`).catch(() => null);
     if (html !== null) place.innerHTML = html;
-  }
+  });
 
   #claim(span) {
     this.tabs.open("claims");
@@ -350,7 +351,7 @@ class Room {
     for (const button of this.root.querySelectorAll("[data-action=pause], [data-action=break], [data-action=submit]")) button.disabled = true;
   }
 
-  async #showCurveball() {
+  #showCurveball = oneAtATime(async () => {
     const html = await fragment(`${this.config.base}curveball`).catch(() => null);
     if (html === null) return;
     const place = this.root.querySelector("[data-place=curveball]");
@@ -361,7 +362,7 @@ class Room {
     clearTimeout(this.curveballTimer);
     if (shown?.querySelector("[data-waiting]")) this.curveballTimer = setTimeout(() => this.#showCurveball(), WAITING_MS);
     this.#banner("curveball", html.trim() !== "");
-  }
+  });
 
   #banner(name, shown, words) {
     const banner = this.root.querySelector(`[data-banner=${name}]`);

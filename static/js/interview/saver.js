@@ -83,9 +83,13 @@ export class Saver {
 
   /** Sends what is not saved; the promise resolves when it has been answered, or could not be. */
   save() {
-    if (!this.canSave) return this.flight ?? Promise.resolve();
+    return this.canSave ? this.#write() : (this.flight ?? Promise.resolve());
+  }
+
+  /** `after`: the write this one follows, if that had no answer when this one was made. */
+  #write(after) {
     this.since = undefined;
-    this.flying = { op_id: this.around.newId(), content: this.shown, base_rev: this.rev };
+    this.flying = { op_id: this.around.newId(), content: this.shown, base_rev: this.rev, after };
     this.tries = 0;
     return this.#fly();
   }
@@ -273,12 +277,17 @@ export class Saver {
     if (status === 200) return this.#stored(op, body);
     if (status === 409) return this.#overtaken(op, body);
     if (status === 410) return this.#closed(op, body);
-    if (status === 423 && !this.dirty) this.#confirmed(); // it took a write back: nothing is shown that the server has not
-    if (status === 423 && (this.tries > 1 || outdated)) return this.save(); // perhaps an answer of before: a new write is judged anew
-    if (status === 423) return this.#block(body.code, body);
+    if (status === 423) return this.#locked(op, body, this.tries > 1 || outdated);
     if (body.code === "op_id_reused") return this.save();
     this.refused = same(this.field, op.content, this.shown);
     this.around.tell("refused", { message: body.detail, errors: body.fields ?? {} });
+  }
+
+  /** `before`: that may be the answer to an earlier try, or about a lease of before. A new write is then judged anew. */
+  #locked(op, body, before) {
+    if (before && (this.dirty || op.after)) return this.#write(op.after);
+    if (!this.dirty) this.#confirmed(); // it took a write back: nothing is shown that the server has not
+    if (!before) this.#block(body.code, body);
   }
 
   #stored(op, { rev, current_rev: current, saved_at: at, content }) {

@@ -1,5 +1,6 @@
 // The conversation with the interviewer: asking, assumptions, reading the constraints back, and what comes unasked.
 
+import { oneAtATime } from "../newest.js";
 import { fragment, send } from "./http.js";
 
 export class Talk {
@@ -25,14 +26,8 @@ export class Talk {
     this.form.elements.text.focus();
   }
 
-  /** What was said since; several calls at once make one request. */
-  async refresh() {
-    if (this.refreshing) return this.refreshing;
-    this.refreshing = fragment(`${this.config.base}feed?after=${this.lastSeq}`).then((html) => this.#add(html), () => {}).finally(() => {
-      this.refreshing = null;
-    });
-    return this.refreshing;
-  }
+  /** What was said since. */
+  refresh = oneAtATime(() => fragment(`${this.config.base}feed?after=${this.lastSeq}`).then((html) => this.#add(html), () => {}));
 
   /** The box is free at once for the next question; one that could not be asked comes back into it. */
   async #ask() {

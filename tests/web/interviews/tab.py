@@ -167,9 +167,11 @@ class Tab:
         return word
 
     def save(self) -> None:
-        if not self.dirty or self.flying or self.waiting or self.blocked:
-            return
-        self.flying, self.tries = {"op_id": self.new_id(), "content": self.shown, "base_rev": self.rev}, 0
+        if self.dirty and not (self.flying or self.waiting or self.blocked):
+            self.write()
+
+    def write(self, after: str = "") -> None:
+        self.flying, self.tries = {"op_id": self.new_id(), "content": self.shown, "base_rev": self.rev, "after": after}, 0
         self.fly()
 
     def fly(self) -> None:
@@ -220,11 +222,13 @@ class Tab:
         self.wait(theirs, body["rev"], kept=op["content"])
 
     def locked(self, op: dict[str, Any], body: dict[str, Any]) -> None:
+        before = self.tries > 1 or self.outdated
+        if before and (self.dirty or op.get("after")):
+            self.write(op.get("after", ""))
+            return
         if not self.dirty:
             self.confirmed()
-        if self.tries > 1 or self.outdated:
-            self.save()  # perhaps an answer of before
-        else:
+        if not before:
             self.blocked = body["code"]
             self.held = self.held and self.blocked != "lease_lost"
 
