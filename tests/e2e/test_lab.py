@@ -36,6 +36,12 @@ def open_and_wait(page: Page, url: str) -> None:
     expect(page.locator("[data-place=figures] .main-svg").first).to_be_visible()
 
 
+def settled(page: Page) -> None:
+    """What was set last is what is shown: a run just begun is let show its picture before a newer one begins."""
+    page.wait_for_function("() => !document.querySelector('[data-lab]').lab.runner.busy", timeout=20_000)
+    expect(status(page)).to_have_attribute("data-state", "done")
+
+
 def numbers(page: Page, key: str) -> list[float]:
     """y values of the first trace of a figure, as drawn."""
     found: list[float] = page.evaluate("key => document.querySelector(`[data-figure='${key}'] .js-plotly-plot`).data[0].y", key)
@@ -74,7 +80,7 @@ def test_moving_a_slider_moves_the_recall_the_picture_and_the_address(page: Page
     slider.drag_to(slider, source_position={"x": 8, "y": 10}, target_position={"x": box["width"] * 0.45, "y": 10})
     expect(page.locator("#param-nprobe")).not_to_have_value("1")
     expect(page).to_have_url(re.compile(r"nprobe=(?!1\b)\d+"))
-    expect(status(page)).to_have_attribute("data-state", "done", timeout=20_000)
+    settled(page)
     assert float(reading(page, "recall@ivf_flat")) > before + 0.02
     assert numbers(page, figure)
 
@@ -83,7 +89,7 @@ def test_only_the_newest_of_many_tweaks_is_shown(page: Page) -> None:
     open_and_wait(page, f"{QUICK}&nlist=64&nprobe=4")
     slide(page, "query_shift", "ArrowRight", 12)
     wanted = page.locator("#param-query_shift").input_value()
-    expect(status(page)).to_have_attribute("data-state", "done", timeout=20_000)
+    settled(page)
     expect(page).to_have_url(re.compile(rf"query_shift={re.escape(wanted)}"))
     page.wait_for_timeout(1500)  # an older answer that came late would show by now
     run = page.evaluate("document.querySelector('[data-lab]').dataset.run")
@@ -94,7 +100,7 @@ def test_only_the_newest_of_many_tweaks_is_shown(page: Page) -> None:
 def test_a_shared_link_opens_the_same_picture(page: Page, browser_context: BrowserContext) -> None:
     open_and_wait(page, READOUT)
     slide(page, "n_users" if page.locator("[data-field=n_users]").count() else first_number_field(page), "ArrowLeft", 3)
-    expect(status(page)).to_have_attribute("data-state", "done", timeout=20_000)
+    settled(page)
     page.wait_for_timeout(400)
     assert urlsplit(page.url).query
     tiles, figure = page.locator("[data-place=tiles]").inner_text(), first_figure(page)
@@ -113,7 +119,7 @@ def test_a_preset_sets_the_form_tells_its_story_and_defaults_bring_it_back(page:
     preset = page.locator("[data-action=preset]").nth(1)
     values = page.evaluate("button => JSON.parse(button.dataset.values)", preset.element_handle())
     preset.click()
-    expect(status(page)).to_have_attribute("data-state", "done", timeout=20_000)
+    settled(page)
     expect(preset).to_have_attribute("aria-current", "true")
     expect(page.locator("p[data-story]")).to_have_text(str(preset.get_attribute("data-story")))
     page.wait_for_timeout(400)
@@ -146,7 +152,7 @@ def test_a_bad_value_is_named_beside_its_field(page: Page, complaints: Complaint
     assert described == message.get_attribute("id")
     page.locator("#param-n").fill("2000")
     expect(message).to_be_hidden()
-    expect(status(page)).to_have_attribute("data-state", "done", timeout=20_000)
+    settled(page)
 
 
 def test_a_bad_link_still_opens_and_says_what_is_wrong(page: Page, complaints: Complaints) -> None:
