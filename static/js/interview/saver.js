@@ -147,10 +147,8 @@ export class Saver {
       this.#confirmed();
       return true;
     }
-    this.flying = { op_id: this.around.newId(), content: this.acked, base_rev: this.rev, after: before.op_id };
-    this.tries = 0;
+    this.#write(before.op_id);
     this.#copy();
-    this.#fly();
     return true;
   }
 

@@ -278,9 +278,8 @@ class Tab:
         if before is None:
             self.confirmed()
             return
-        self.flying, self.tries = {"op_id": self.new_id(), "content": self.acked, "base_rev": self.rev, "after": before["op_id"]}, 0
+        self.write(before["op_id"])
         self.copy()
-        self.fly()
 
     def drop(self, content: str) -> bool:
         if not self.dropping or self.dropping["content"] != content:
